@@ -17,7 +17,9 @@ import numpy as np
 
 from tierlab.simulator.metrics.latency import Latencies
 from tierlab.simulator.scenario.load import validate
-from tierlab.simulator.serving import blockops, kvcache, scheduler
+from tierlab.simulator.serving.engine import moves, new, schedule, state
+from tierlab.simulator.serving.engine.compiled import engine
+from tierlab.simulator.serving.engine.pool import release
 from tierlab.simulator.serving.run import Run, simulate
 
 Figures = tuple[float, float, float, float, float, float]
@@ -61,49 +63,56 @@ def measured(folder: Path) -> Figures:
 
 
 @contextmanager
-def changed(target: object, name: str, new: object) -> Iterator[None]:
-    with mock.patch.object(target, name, new):
+def changed(target: object, name: str, other: object) -> Iterator[None]:
+    """Compile the loop with another function in place of a rule."""
+    engine.cache_clear()
+    with mock.patch.object(target, name, other):
         yield
+    engine.cache_clear()
 
 
-def first_chunk(self, whole: int, hit: int, budget: int) -> int:
-    chunk = min(whole, hit + budget)
-    return self.cache.blocks_for(chunk) - hit // self.cache.block_size
+def first_chunk(core, whole, hits, budget):
+    chunk = min(whole, hits * core.reg[BLOCK_SIZE] + budget)
+    return blocks_for(core.units, core.reg[BLOCK_SIZE], chunk) - hits
 
 
-def preempt_first(self) -> bool:
-    self.running.insert(len(self.running), self.running.pop(0))
-    return PREEMPT(self)
+def preempt_first(core):
+    last = core.reg[RUNNING] - 1
+    row = core.running[0]
+    for i in range(last):
+        core.running[i] = core.running[i + 1]
+    core.running[last] = row
+    return preempt_last(core)
 
 
-def to_the_back(self) -> bool:
-    done = PREEMPT(self)
+def to_the_back(core):
+    done = preempt_last(core)
     if done:
-        self.waiting.rotate(-1)
+            append(core.reg, core.r.link, WAITING, pop(core.reg, core.r.link, WAITING))
     return done
 
 
-def parents_first(blocks, row) -> None:
-    RELEASE(blocks, np.ascontiguousarray(row[::-1]))
+def parents_first(blocks, table, seat, held):
+    for i in range(held // 2):
+        table[seat, i], table[seat, held - 1 - i] = table[seat, held - 1 - i], table[seat, i]
+    release(blocks, table, seat, held)
 
 
-def all_blocks(self, pool, *args) -> None:
-    CACHE(self, pool, *args)
-    self.size = pool.num_blocks
-    self._blocks = blockops.new_blocks(self.size)
+def all_blocks(kv):
+    return kv.num_blocks
 
 
-PREEMPT = scheduler.Scheduler._preempt_last
-RELEASE = blockops.release
-CACHE = kvcache.KvCache.__init__
+BLOCK_SIZE, RUNNING, WAITING = state.BLOCK_SIZE, state.RUNNING, state.WAITING
+append, pop = state.append, state.pop
+blocks_for, preempt_last = moves.blocks_for, schedule.preempt_last
 
 
 def variants(folder: Path) -> Iterator[tuple[str, Callable[[], Run]]]:
     plain = scenario(folder, {})
 
-    def patched(target: object, name: str, new: object) -> Callable[[], Run]:
+    def patched(target: object, name: str, other: object) -> Callable[[], Run]:
         def run() -> Run:
-            with changed(target, name, new):
+            with changed(target, name, other):
                 return simulate(plain)
 
         return run
@@ -113,17 +122,17 @@ def variants(folder: Path) -> Iterator[tuple[str, Callable[[], Run]]]:
     yield "asynchronous scheduling", lambda: simulate(sync)
     forgets = scenario(folder, {}, "baseline")
     yield "a victim's blocks staying hittable", lambda: simulate(forgets)
-    yield "whole-input admission", patched(scheduler.Scheduler, "_needed", first_chunk)
+    yield "whole-input admission", patched(schedule, "needed", first_chunk)
     yield (
         "the last as victim (the first instead)",
-        patched(scheduler.Scheduler, "_preempt_last", preempt_first),
+        patched(schedule, "preempt_last", preempt_first),
     )
     yield (
         "a victim waiting in front (at the back instead)",
-        patched(scheduler.Scheduler, "_preempt_last", to_the_back),
+        patched(schedule, "preempt_last", to_the_back),
     )
-    yield "leaves freed before parents", patched(kvcache.blockops, "release", parents_first)
-    yield "the null block", patched(kvcache.KvCache, "__init__", all_blocks)
+    yield "leaves freed before parents", patched(moves, "release", parents_first)
+    yield "the null block", patched(new, "usable_blocks", all_blocks)
     whole = scenario(folder, {"max_num_batched_tokens": 32768})
     yield "chunked prefill (a budget of 32,768 tokens)", lambda: simulate(whole)
 

@@ -22,9 +22,13 @@ def never(s: State) -> bool:
     return False
 
 
+def stays(s: State, slot: int) -> None:
+    """Remove no block: the policy cannot take one out of its middle."""
+
+
 @dataclass(frozen=True)
 class Verbs:
-    """The four functions of a policy, and which arrays they need.
+    """The functions of a policy, and which arrays they need.
 
     Attributes
     ----------
@@ -39,6 +43,10 @@ class Verbs:
         ``(state, slot) -> bool``: takes a block that `find` did not find; False: not admitted.
     stale
         ``(state) -> bool``: whether the block that `evict` would take has outlived its time.
+    remove
+        ``(state, slot) -> None``: takes a cached block out of the policy's lists, wherever it
+        stands; `stays` where the policy cannot, and then no tier that must give up single blocks
+        (exclusive ones) can run it.
     aux, key, future
         Whether the state has these arrays.
     """
@@ -47,6 +55,7 @@ class Verbs:
     evict: Callable[[State], int]
     insert: Callable[[State, int], bool]
     stale: Callable[[State], bool] = never
+    remove: Callable[[State, int], None] = stays
     aux: bool = False
     key: bool = False
     future: bool = False

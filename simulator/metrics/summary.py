@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from tierlab.hwmodels.time.times import SOURCES
-from tierlab.policies.protocol import TIERS
 from tierlab.simulator.metrics.cost import joules, usd
 from tierlab.simulator.metrics.latency import Latencies
 from tierlab.simulator.metrics.quantiles import spread
+from tierlab.simulator.metrics.tiers import link_figures, tier_figures
 from tierlab.simulator.serving.requests import REASONS
 from tierlab.simulator.serving.run import Run, census
 
@@ -22,9 +22,9 @@ def summarise(run: Run) -> dict[str, Any]:
         **_latency(run),
         **_rates(run),
         "tokens": _tokens(run),
-        "tiers": {tier: _tier(run, tier) for tier in TIERS},
+        "tiers": tier_figures(run),
         "attention_bytes": run.record.attention_bytes,
-        "links": _links(run),
+        "links": link_figures(run),
         **_cost(run),
         "sources": _sources(run),
     }
@@ -82,28 +82,6 @@ def _tokens(run: Run) -> dict[str, Any]:
         "reused": dict(ledger.reused),
         "output": ledger.output,
     }
-
-
-def _tier(run: Run, tier: str) -> dict[str, Any]:
-    """Return one tier's figures; a tier that the design does not use holds and moves nothing."""
-    tp, hbm = run.scenario.engine.tensor_parallel_size, tier == "hbm"
-    capacity = run.parts.pool.capacity_bytes * tp * len(run.caches)
-    return {
-        "capacity_bytes": capacity if hbm else 0.0,
-        "peak_bytes": run.ledger.peak_bytes[tier] * (tp if hbm else 1),
-        "bytes_read": 0.0,
-        "bytes_written": 0.0,
-        "blocks_hit": sum(cache.blocks_hit for cache in run.caches) if hbm else 0,
-        "blocks_evicted": sum(cache.evicted for cache in run.caches) if hbm else 0,
-    }
-
-
-def _links(run: Run) -> dict[str, Any]:
-    """Sum the bytes of a link's instances; no design moves KV over them yet, so none is busy."""
-    carried = {edge.group: 0.0 for edge in run.parts.system.edges}
-    for edge in run.parts.system.edges:
-        carried[edge.group] += run.ledger.link_bytes.get(edge.name, 0.0)
-    return {name: {"bytes": total, "busy_fraction": 0.0} for name, total in carried.items()}
 
 
 def _cost(run: Run) -> dict[str, Any]:

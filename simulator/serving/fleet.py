@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import NDArray
-
-from tierlab.simulator.serving.contents import Contents
-from tierlab.simulator.serving.ledger import Ledger
-from tierlab.simulator.serving.record import Recorder
+from tierlab.simulator.network.network import Network
+from tierlab.simulator.serving.engine import state
+from tierlab.simulator.serving.engine.compiled import lookups
+from tierlab.simulator.serving.kvcache import KvCache
 from tierlab.simulator.serving.replica import Replica
-from tierlab.simulator.serving.replicacache import ReplicaCache
 from tierlab.simulator.serving.requests import Requests
 from tierlab.simulator.serving.routing.protocol import Arriving, Router
-from tierlab.simulator.serving.scheduler import Scheduler
 from tierlab.traces.schema import Trace
 
 
@@ -33,10 +28,7 @@ class Node:
     """
 
     index: int
-    cache: ReplicaCache
-    scheduler: Scheduler
-    ledger: Ledger
-    record: Recorder
+    cache: KvCache
     replica: Replica
     requests: int = 0
     tokens: int = 0
@@ -45,32 +37,36 @@ class Node:
     @property
     def waiting(self) -> int:
         """Requests that its scheduler has not admitted."""
-        return len(self.scheduler.waiting)
+        reg = self.replica.core.reg
+        return int(reg[state.WAITING] + reg[state.INBOX])
 
     @property
     def running(self) -> int:
         """Requests that its scheduler has admitted."""
-        return len(self.scheduler.running)
+        return int(self.replica.core.reg[state.RUNNING])
 
 
 @dataclass(eq=False)
 class _CachedTokens:
-    """Looks into replicas for one prompt; its blocks are named when first asked for."""
+    """Looks into replicas for one prompt; its blocks are named when first asked for.
+
+    The last token is always computed, so a hit never uses all of a prompt.
+    """
 
     nodes: Sequence[Node]
-    contents: Contents | None
     row: int
     tokens: int
+    _blocks: int = field(default=-1)
 
     def __call__(self, index: int) -> int:
-        if self.contents is None:
+        core = self.nodes[index].replica.core
+        if not core.reg[state.SHARING]:
             return 0
-        return self.nodes[index].cache.prefix_tokens(self._names)
-
-    @cached_property
-    def _names(self) -> NDArray[np.int64]:
-        """The blocks that a hit may use: the last token is always computed."""
-        return self.contents.of(self.row, self.tokens - 1) if self.contents else np.zeros(0, int)
+        size = int(core.reg[state.BLOCK_SIZE])
+        if self._blocks < 0:
+            self._blocks = (self.tokens - 1) // size
+            lookups().name_blocks(core.names, self.row, 0, self._blocks)
+        return int(lookups().match(core.blocks, core.names.scratch, self._blocks)) * size
 
 
 class Fleet:
@@ -80,10 +76,10 @@ class Fleet:
     not depend on how many steps pass in one event. Blocks that a macro-step evicts are the
     exception: the router sees them until the step ends.
 
-    Parameters
+    Attributes
     ----------
-    contents
-        Names of blocks; None where no replica keeps anything for other requests.
+    network
+        Carries the copies between tiers; None where there are none below HBM.
     """
 
     def __init__(
@@ -92,10 +88,10 @@ class Fleet:
         router: Router,
         requests: Requests,
         trace: Trace,
-        contents: Contents | None,
+        network: Network | None = None,
     ) -> None:
         self.nodes, self._router, self._r = nodes, router, requests
-        self._session, self._contents = trace.session, contents
+        self._session, self.network = trace.session, network
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self.nodes)
@@ -109,8 +105,11 @@ class Fleet:
         node.replica.submit(row)
 
     def answered(self, row: int) -> None:
-        """Take note that a request was answered now."""
-        self._load(self.nodes[self._r.replica[row]], row, -1)
+        """Take note that a request was answered."""
+        node = self.nodes[self._r.replica[row]]
+        self._load(node, row, -1)
+        if node.replica.tiering is not None:
+            node.replica.tiering.answered(row)
 
     def _load(self, node: Node, row: int, sign: int) -> None:
         node.requests += sign
@@ -118,5 +117,5 @@ class Fleet:
 
     def _choose(self, row: int) -> int:
         tokens = int(self._r.input_tokens[row])
-        cached = _CachedTokens(self.nodes, self._contents, row, tokens)
+        cached = _CachedTokens(self.nodes, row, tokens)
         return self._router.choose(Arriving(int(self._session[row]), tokens, cached), self.nodes)

@@ -1,29 +1,18 @@
-"""The ledger: a cause for every token and every byte, and the laws that they obey.
+"""The ledger: a cause for every token, and the laws that they obey.
 
 The engine enters what it does, step by step; at the end the entries must agree with what the
-requests themselves say. A law that does not hold is a defect in tierlab and stops the run.
+requests themselves say. A law that does not hold is a defect in tierlab and stops the run. Bytes
+on links have causes in a ledger of their own (`tierlab.simulator.network.ledger`).
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from tierlab.kernels.base.errors import BrokenLaw
 from tierlab.policies.protocol import TIERS
-
-CAUSES = (
-    "hit",
-    "promotion",
-    "prefetch",
-    "write_back",
-    "selection",
-    "swap",
-    "weights",
-    "collectives",
-)
 
 
 @dataclass(frozen=True)
@@ -54,14 +43,12 @@ def _add(total: dict[Any, Any], more: dict[Any, Any]) -> None:
 
 @dataclass
 class Ledger:
-    """Entries of one run: tokens by cause, bytes by link and cause, occupancy by tier."""
+    """Entries of one run: tokens by cause, occupancy by tier."""
 
     computed: int = 0
     recomputed: int = 0
     output: int = 0
     reused: dict[str, int] = field(default_factory=lambda: dict.fromkeys(TIERS, 0))
-    moved: dict[tuple[str, str], float] = field(default_factory=lambda: defaultdict(float))
-    link_bytes: dict[str, float] = field(default_factory=lambda: defaultdict(float))
     peak_bytes: dict[str, float] = field(default_factory=lambda: dict.fromkeys(TIERS, 0.0))
     now_s: float = 0.0
 
@@ -77,16 +64,6 @@ class Ledger:
             raise BrokenLaw(f"{tier} holds {nbytes} B of {capacity_bytes} B at {self.now_s} s")
         self.peak_bytes[tier] = max(self.peak_bytes[tier], nbytes)
 
-    def move(self, link: str, cause: str, nbytes: float) -> None:
-        """Enter bytes asked of a link for a cause of `CAUSES`."""
-        if cause not in CAUSES:
-            raise BrokenLaw(f"{nbytes} B crossed {link} for the unknown cause {cause!r}")
-        self.moved[link, cause] += nbytes
-
-    def carry(self, link: str, nbytes: float) -> None:
-        """Enter bytes that a link carried, as the link itself counts them."""
-        self.link_bytes[link] += nbytes
-
     @staticmethod
     def sum(ledgers: Iterable[Ledger]) -> Ledger:
         """Return the entries of several replicas together; their peaks add, whenever they were."""
@@ -98,8 +75,6 @@ class Ledger:
             total.now_s = max(total.now_s, each.now_s)
             for ours, theirs in (
                 (total.reused, each.reused),
-                (total.moved, each.moved),
-                (total.link_bytes, each.link_bytes),
                 (total.peak_bytes, each.peak_bytes),
             ):
                 _add(ours, theirs)
@@ -116,8 +91,3 @@ class Ledger:
         for what, (asked, entered) in pairs.items():
             if asked != entered:
                 raise BrokenLaw(f"{what}: the requests say {asked}, the ledger {entered}")
-        for link in {name for name, _ in self.moved} | set(self.link_bytes):
-            causes = sum(v for (name, _), v in self.moved.items() if name == link)
-            carried = self.link_bytes.get(link, 0.0)
-            if abs(causes - carried) > 1e-9 * max(carried, 1.0):
-                raise BrokenLaw(f"{link} carried {carried} B, but its causes sum to {causes} B")

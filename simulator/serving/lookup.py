@@ -1,15 +1,25 @@
-"""Interpolation in tables of step times: what a step asks for, hundreds of thousands of times."""
+"""Interpolation in tables of step times: what a step asks for, hundreds of thousands of times.
+
+Plain functions over arrays, compiled when they are first called (`lookups`) or into the loop of a
+replica.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from tierlab.kernels.base.binding import Binder, Compiled
 
 Floats = NDArray[np.float64]
 PER_OCTAVE = 8
+WAITING = 0
+"""The source that seconds without a kernel count to: the host's costs are no measurement of this
+machine, so `datasheet`."""
 
 
 def nodes(most: int) -> Floats:
@@ -19,35 +29,154 @@ def nodes(most: int) -> Floats:
     return np.unique(np.concatenate([[0.0], steps]))
 
 
-@njit(cache=True)
-def _below(axis: Any, x: Any) -> Any:
-    at = np.searchsorted(axis, x, side="right") - 1
-    return min(max(at, 0), len(axis) - 2)
+@dataclass(frozen=True)
+class Lookups:
+    """Compiled `decode_times` and `mixed_times`."""
+
+    decode_times: Compiled
+    mixed_times: Compiled
 
 
-@njit(cache=True)
-def along(axis: Any, row: Any, start: Any, steps: Any) -> Any:
-    """Return `row` over `axis`, linear between nodes, at start, start + 1, ... float64[steps]."""
-    out = np.empty(steps)
-    at = _below(axis, start)
+@cache
+def lookups() -> Lookups:
+    """Return them."""
+    binder = Binder(inline=False)
+    return Lookups(binder.entry(decode_times), binder.entry(mixed_times))
+
+
+def decode_times(
+    keys: Any,
+    spreads: Any,
+    lines: Any,
+    fixed: Any,
+    host: Any,
+    kv_len: Any,
+    by_source: Any,
+    seconds: Any,
+) -> None:
+    """Write the durations of consecutive decode steps of one batch.
+
+    Parameters
+    ----------
+    keys, spreads
+        Nodes of the table.
+    lines
+        float64[1, spreads, sources, keys], attention of this batch.
+    fixed
+        float64[sources], what does not depend on lengths.
+    host
+        float64[2], seconds before the device and beside it.
+    kv_len
+        int64[batch].
+    by_source, seconds
+        float64[sources, steps], float64[steps].
+    """
+    for source in range(len(by_source)):
+        for i in range(len(seconds)):
+            by_source[source, i] = fixed[source]
+    _add_decodes(keys, spreads, lines, kv_len, by_source)
+    finish(by_source, seconds, len(seconds), host[0], host[1])
+
+
+def mixed_times(
+    queries: Any,
+    keys: Any,
+    chunk: Any,
+    once: Any,
+    q_len: Any,
+    kv_len: Any,
+    spreads: Any,
+    lines: Any,
+    fixed: Any,
+    host: Any,
+    decodes: Any,
+    by_source: Any,
+    seconds: Any,
+) -> None:
+    """Write the duration of one step of chunks beside decodes.
+
+    Parameters
+    ----------
+    chunk
+        float64[sources, queries, keys], attention of one chunk over its tokens and the keys
+        before it.
+    once
+        float64[sources], what of it is the kernels' own cost: one kernel serves all chunks.
+    """
+    for source in range(len(by_source)):
+        took = fixed[source] - (len(q_len) - 1) * once[source]
+        for i in range(len(q_len)):
+            took += over(queries, keys, chunk, source, q_len[i], kv_len[i] - q_len[i])
+        by_source[source, 0] = took
+    if len(decodes):
+        _add_decodes(keys, spreads, lines, decodes, by_source)
+    finish(by_source, seconds, 1, host[0], host[1])
+
+
+def _add_decodes(keys: Any, spreads: Any, lines: Any, kv_len: Any, by_source: Any) -> None:
+    total, longest = 0.0, 0.0
+    for i in range(len(kv_len)):
+        total += kv_len[i]
+        longest = max(longest, kv_len[i])
+    mean = total / len(kv_len)
+    spread = nearest(spreads, longest / mean - 1.0)
+    for source in range(len(by_source)):
+        along(keys, lines, (0, spread, source), mean, by_source.shape[1], by_source)
+
+
+def finish(by_source: Any, seconds: Any, steps: int, before: float, beside: float) -> None:
+    """Let the host be `before` the device and `beside` it; write how long the steps last."""
+    for i in range(steps):
+        device = 0.0
+        for source in range(len(by_source)):
+            device += by_source[source, i]
+        lasts = before + max(device, beside)
+        by_source[WAITING, i] += lasts - device
+        seconds[i] = lasts
+
+
+def along(
+    axis: Any, lines: Any, line: tuple[int, int, int], start: float, steps: int, by_source: Any
+) -> None:
+    """Add a table's line at start, start + 1, ..., linear between nodes, to the durations."""
+    batch, spread, source = line
+    at, last = below(axis, start), len(axis) - 2
     for i in range(steps):
         x = start + i
-        while at < len(axis) - 2 and x >= axis[at + 1]:
+        while at < last and x >= axis[at + 1]:
             at += 1
         share = (x - axis[at]) / (axis[at + 1] - axis[at])
-        out[i] = row[at] + share * (row[at + 1] - row[at])
-    return out
+        low, high = lines[batch, spread, source, at], lines[batch, spread, source, at + 1]
+        by_source[source, i] += low + share * (high - low)
 
 
-@njit(cache=True)
-def over(xs: Any, ys: Any, grid: Any, x: Any, y: Any) -> Any:
-    """Return the sum over points (x, y) of `grid`, bilinear between the nodes `xs` and `ys`."""
-    total = 0.0
-    for i in range(len(x)):
-        a, b = _below(xs, x[i]), _below(ys, y[i])
-        u = (x[i] - xs[a]) / (xs[a + 1] - xs[a])
-        v = (y[i] - ys[b]) / (ys[b + 1] - ys[b])
-        low = grid[a, b] + v * (grid[a, b + 1] - grid[a, b])
-        high = grid[a + 1, b] + v * (grid[a + 1, b + 1] - grid[a + 1, b])
-        total += low + u * (high - low)
-    return total
+def below(axis: Any, x: float) -> int:
+    """Return the node at or below x, but for the last."""
+    low, high = 0, len(axis) - 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        if axis[middle] <= x:
+            low = middle
+        else:
+            high = middle
+    return low
+
+
+def nearest(axis: Any, x: float) -> int:
+    """Return the node nearest to x."""
+    best = 0
+    for i in range(1, len(axis)):
+        if abs(axis[i] - x) < abs(axis[best] - x):
+            best = i
+    return best
+
+
+def over(xs: Any, ys: Any, grid: Any, source: int, x: float, y: float) -> float:
+    """Return a source's grid at a point, bilinear between its nodes."""
+    a, b = below(xs, x), below(ys, y)
+    u = (x - xs[a]) / (xs[a + 1] - xs[a])
+    v = (y - ys[b]) / (ys[b + 1] - ys[b])
+    low = grid[source, a, b] + v * (grid[source, a, b + 1] - grid[source, a, b])
+    high = grid[source, a + 1, b] + v * (grid[source, a + 1, b + 1] - grid[source, a + 1, b])
+    value: float = low + u * (high - low)
+    return value

@@ -1,9 +1,10 @@
 """Where GPU memory goes, term by term, and what is left for the KV cache.
 
 KV bytes = utilisation x memory the driver reports - weights - activation peak - what is
-outside the framework's allocator (CUDA context, collectives, graph pools). vLLM profiles the
+outside the framework's allocator (CUDA context, collectives) - graph pools. vLLM profiles the
 activation peak by a run at the token budget; here it is the largest of the tensors that are
-alive together.
+alive together. Graph pools count from vLLM 0.21 on; earlier ones record after the KV cache is
+sized, in what `gpu_memory_utilization` leaves (``VLLM_MEMORY_PROFILER_ESTIMATE_CUDAGRAPHS``).
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from tierlab.policies.design import Design
 from tierlab.simulator.scenario.schema import EngineSection
 
 NON_TORCH_BYTES = 0.909e9
-"""CUDA context, cuBLAS workspaces and graph pools of one GPU.
+"""CUDA context and cuBLAS workspaces of one GPU.
 
 Source: the vLLM 0.19.0 run of Llama-3.1-8B on an RTX 4090 (casys-kaist/LLMServingSim, MIT):
 2,588 blocks of 2 MiB in 0.9 x 25,250,627,584 B leave 1.24e9 B beside the weights, of which
@@ -41,12 +42,13 @@ class GpuMemory:
     weights_bytes: float
     activation_bytes: float
     non_torch_bytes: float
+    graph_bytes: float
 
     @property
     def kv_bytes(self) -> float:
         """What is left for the KV cache; negative where the model does not fit."""
-        taken = self.weights_bytes + self.activation_bytes + self.non_torch_bytes
-        return self.usable_bytes - taken
+        outside = self.non_torch_bytes + self.graph_bytes
+        return self.usable_bytes - self.weights_bytes - self.activation_bytes - outside
 
     def terms(self) -> Iterator[tuple[str, float]]:
         """Yield every term with its sign in the formula, then the rest."""
@@ -88,6 +90,7 @@ def gpu_memory(model: Model, weights: str, device_bytes: float, engine: EngineSe
             model, tp, engine.max_num_batched_tokens, engine.max_num_seqs
         ),
         non_torch_bytes=NON_TORCH_BYTES if outside is None else outside,
+        graph_bytes=0.0 if engine.cudagraph_mode == "none" else engine.cudagraph_memory_bytes,
     )
 
 

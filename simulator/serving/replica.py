@@ -1,176 +1,148 @@
-"""One replica on simulated time: it schedules, lets steps pass, and settles what they emitted.
+"""One replica on simulated time: SimPy's clock outside, the compiled loop inside.
 
-Many steps pass in one event while the batch does not change: their durations are one array, and a
-cumulative sum finds the step boundary at which an arrival splits it.
-
-With asynchronous scheduling the next batch is fixed when a step starts, so an arrival waits for
-one more step, and the blocks of a request that finishes are free one step late.
+The loop (`engine.loop`) says when it must be called again; an arrival calls it earlier. Where
+nothing can follow from an answer, it runs ahead to the next event of the simulation: until then
+nothing that concerns it can happen.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import cast
 
 import numpy as np
 import simpy
 from numpy.typing import NDArray
+from simpy.events import EventPriority
 
-from tierlab.simulator.serving.kvcache import KvCache
-from tierlab.simulator.serving.ledger import Ledger
-from tierlab.simulator.serving.record import Recorder
-from tierlab.simulator.serving.requests import DONE, Requests
-from tierlab.simulator.serving.scheduler import Batch, Scheduler
-from tierlab.simulator.serving.steptime import StepTimes
+from tierlab.kernels.base.errors import BrokenLaw
+from tierlab.simulator.serving.clocks import Clock
+from tierlab.simulator.serving.engine import state
+from tierlab.simulator.serving.engine.compiled import engine
+from tierlab.simulator.serving.engine.loop import submit
+from tierlab.simulator.serving.engine.state import Core
+from tierlab.simulator.serving.tiering import Tiering
 
-Process = Generator[simpy.Event, Any, None]
 Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
-
-class Timer(Protocol):
-    """How long steps of a replica take."""
-
-    def decode(self, kv_len: Ints, steps: int) -> StepTimes:
-        """Return `steps` decode steps of a batch that does not change."""
-
-    def mixed(self, q_len: Ints, kv_len: Ints, decodes: Ints) -> StepTimes:
-        """Return one step of prefill chunks beside decodes."""
+_AFTER_ARRIVALS = cast("EventPriority", 2)
+"""SimPy priority of a replica's events: a request that arrives at the very moment at which a batch
+is fixed is in it."""
 
 
 @dataclass(eq=False)
 class Replica:
-    """A serving engine process.
+    """A serving engine.
 
     Attributes
     ----------
-    on_done
-        Called with each finished request, in order of completion.
+    exact
+        Report each answer at its time; else some may be reported before it, though never before
+        something else happens.
+    on_answer
+        Called with each answered request, in order.
+    queued_after_s
+        float64[requests], what passes between a request's arrival and its place in the queue.
+    tiering
+        The tiers below HBM, if there are any; then `exact` holds.
     """
 
-    # `_news` says that blocks went after the next batch was fixed.
-
     env: simpy.Environment
-    requests: Requests
-    scheduler: Scheduler
-    cache: KvCache
-    timer: Timer
-    ledger: Ledger
-    record: Recorder
-    on_done: Callable[[int], None]
-    asynchronous: bool
+    core: Core
+    clock: Clock
+    exact: bool
+    on_answer: Callable[[int], None]
+    queued_after_s: Floats
+    tiering: Tiering | None = None
 
     def __post_init__(self) -> None:
-        self._arrival = self.env.event()
-        self._inbox: deque[tuple[float, int]] = deque()
-        self._news = False
+        self._advance = engine(self.clock.module)
+        self._rows: list[Floats] = []
+        self._woken = False
+        self._due: simpy.Event | None = None
 
     def submit(self, row: int) -> None:
-        """Hand over a request that arrives now; the next schedule that starts later sees it."""
-        self._inbox.append((self.env.now, row))
-        if not self._arrival.triggered:
-            self._arrival.succeed()
+        """Hand over a request that arrives now; the next batch fixed once it queues sees it."""
+        delay_s = float(self.queued_after_s[row])
+        if delay_s:
+            self.env.timeout(delay_s).callbacks.append(lambda _: self._ask_tiers(row))
+        else:
+            self._ask_tiers(row)
 
-    def process(self) -> Process:
-        """Serve until the simulation ends."""
-        following: Batch | None = None
-        while True:
-            if following is None:
-                if self.scheduler.idle and not self._inbox:
-                    yield self._next_arrival()
-                following = self._schedule(self.env.now)
-            following = yield from self._run(following)
+    def _ask_tiers(self, row: int) -> None:
+        if self.tiering is None:
+            self._queue(row)
+        else:
+            self.tiering.arrived(row, self._queue)
 
-    def _next_arrival(self) -> simpy.Event:
-        if self._arrival.triggered:
-            self._arrival = self.env.event()
-        return self._arrival
+    def _queue(self, row: int) -> None:
+        submit(self.core, row, self.env.now)
+        self.wake()
 
-    def _schedule(self, at: float) -> Batch:
-        """Fix a batch at a time that may lie before now: later arrivals are not seen."""
-        while self._inbox and self._inbox[0][0] <= at:
-            self.scheduler.submit(self._inbox.popleft()[1])
-        batch = self.scheduler.schedule()
-        fresh = batch.chunks[np.isnan(self.requests.scheduled_s[batch.chunks])]
-        self.requests.scheduled_s[fresh] = at
-        return batch
+    def wake(self) -> None:
+        """Go on once all that happens now has happened."""
+        if not self._woken:
+            self._woken = True
+            self._call(self.env.now, self._wake)
 
-    def _run(self, batch: Batch) -> Generator[simpy.Event, Any, Batch | None]:
-        """Let steps of a batch pass and settle them; return the next batch if it is fixed yet."""
-        start = self.env.now
-        quiet = 1 if self._news or self._inbox else self.scheduler.quiet_steps(batch)
-        times = self._times(batch, quiet)
-        ends = start + np.cumsum(times.seconds)
-        done = yield from self._pass(ends)
-        self._news = False
-        prefilled = self.scheduler.advance(batch, done)
-        following = None
-        if self.asynchronous:
-            following = self._schedule(start if done == 1 else float(ends[done - 2]))
-        self._settle(batch, prefilled, times, start, ends[:done])
-        return None if following is None or following.empty else following
+    def rows(self) -> Floats:
+        """Return the macro-steps so far, float64[n, len(STEP_COLUMNS)]."""
+        self._collect()
+        return np.concatenate(self._rows)
 
-    def _pass(self, ends: Floats) -> Generator[simpy.Event, Any, int]:
-        """Let steps pass, up to where an arrival may join; return how many.
+    def _wake(self, _: simpy.Event) -> None:
+        self._woken = False
+        self._go_on(float(self.env.now))
 
-        An arrival joins at the next step boundary, with asynchronous scheduling one step later.
-        """
-        env = self.env
-        last = env.timeout(ends[-1] - env.now)
-        if len(ends) == 1 or self.scheduler.waiting:
-            yield last
-            return len(ends)
-        yield env.any_of([last, self._next_arrival()])
-        if last.processed or env.now >= ends[-1]:
-            return len(ends)
-        steps = int(np.searchsorted(ends, env.now)) + 1 + self.asynchronous
-        steps = min(steps, len(ends))
-        yield env.timeout(max(ends[steps - 1] - env.now, 0.0))
-        return steps
+    def _call(self, at_s: float, act: Callable[[simpy.Event], None]) -> simpy.Event:
+        event = simpy.Event(self.env)
+        event._ok, event._value = True, at_s
+        event.callbacks.append(act)
+        self.env.schedule(event, _AFTER_ARRIVALS, max(at_s - self.env.now, 0.0))
+        return event
 
-    def _times(self, batch: Batch, steps: int) -> StepTimes:
-        kv_len = self.requests.computed[batch.decodes] + 1
-        if len(batch.chunks):
-            seen = self.requests.computed[batch.chunks] + batch.chunk_tokens
-            return self.timer.mixed(batch.chunk_tokens, seen, kv_len)
-        return self.timer.decode(kv_len, steps)
+    def _at_boundary(self, event: simpy.Event) -> None:
+        if event is self._due:
+            self._go_on(float(event.value or 0.0))
 
-    def _settle(
-        self, batch: Batch, prefilled: Ints, times: StepTimes, start: float, ends: Floats
-    ) -> None:
-        """Note when the tokens of these steps came, and who is done."""
-        r, now = self.requests, float(ends[-1])
-        self.ledger.tick(now)
-        used = self.cache.used_bytes()
-        self.ledger.occupy("hbm", used, self.cache.size * self.cache.block_bytes)
-        self.record.steps(
-            batch, times, start=start, ends=ends, scheduler=self.scheduler, kv_bytes=used
-        )
-        self.record.gaps(times.seconds[: len(ends)], len(batch.decodes))
-        emitted = batch.decodes
-        if len(prefilled):
-            self._first_or_resumed(prefilled, now)
-            emitted = np.concatenate([emitted, prefilled])
-        r.last_token_s[emitted] = now
-        self._finish(emitted[r.generated[emitted] >= r.output_tokens[emitted]])
+    def _go_on(self, now_s: float) -> None:
+        """Let the loop run as far as it may, and be called when it must."""
+        stopped = self._run(now_s)
+        while stopped not in (state.RUNS, state.SLEEPS, state.LOADS):
+            stopped = self._run(now_s)
+        self._due = None
+        if stopped == state.RUNS:
+            self._due = self._call(float(self.core.real[state.NEXT]), self._at_boundary)
 
-    def _first_or_resumed(self, prefilled: Ints, now: float) -> None:
-        """Note the token that ends a prefill: a request's first, or its first since it lost KV."""
-        r = self.requests
-        first = np.isnan(r.first_token_s[prefilled])
-        r.first_token_s[prefilled[first]] = now
-        resumed = prefilled[~first]
-        if len(resumed):
-            self.record.gaps(now - r.last_token_s[resumed], 1)
-            r.resuming[resumed] = False
+    def _run(self, now_s: float) -> int:
+        """Call the loop once and see to what it stopped for."""
+        horizon_s = now_s if self.exact else float(self.env.peek())
+        stopped = self._advance(self.core, self.clock.arrays, now_s, horizon_s, self.exact)
+        if stopped == state.LACKS_TIMES:
+            self.clock.learn(int(self.core.reg[state.MISSING]))
+        elif stopped == state.FULL:
+            self._collect()
+        elif stopped == state.ASKS and self.tiering is not None:
+            self.tiering.decide()
+        elif stopped == state.BROKEN:
+            raise BrokenLaw(f"time ran backwards at {self.core.real[state.NOW]} s")
+        if self.tiering is not None:
+            self.tiering.collect()
+        self._report()
+        return int(stopped)
 
-    def _finish(self, done: Ints) -> None:
-        if not len(done):
-            return
-        self._news = True
-        self.requests.status[done] = DONE
-        self.scheduler.finish(done)
-        for row in done.tolist():
-            self.on_done(row)
+    def _report(self) -> None:
+        """Tell of the answers since the last time."""
+        reg, done = self.core.reg, self.core.done
+        number = int(reg[state.DONE])
+        if number:
+            reg[state.DONE] = 0
+            for row in done[:number].tolist():
+                self.on_answer(row)
+
+    def _collect(self) -> None:
+        """Empty the loop's list of macro-steps."""
+        number = int(self.core.reg[state.ROWS])
+        self._rows.append(self.core.rows[:number].copy())
+        self.core.reg[state.ROWS] = 0

@@ -19,12 +19,20 @@ def _filled(n: int, value: float) -> NDArray[np.float64]:
     return np.full(n, value)
 
 
+def own(column: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return a column as compiled code wants it: writable and in one piece."""
+    flags = column.flags
+    return column if flags.writeable and flags.c_contiguous else column.copy()
+
+
 @dataclass(eq=False)
 class Requests:
     """Columns of length n; times in simulated seconds, NaN until they happen.
 
     Attributes
     ----------
+    queued_s
+        float64, when the engine took it in.
     input_tokens, output_tokens
         int64, from the trace.
     computed
@@ -59,7 +67,8 @@ class Requests:
         self.preemptions = np.zeros(n, np.int32)
         self.resuming = np.zeros(n, np.bool_)
         self.replica = np.full(n, -1, np.int16)
-        self.scheduled_s, self.first_token_s = _filled(n, np.nan), _filled(n, np.nan)
+        self.queued_s, self.scheduled_s = _filled(n, np.nan), _filled(n, np.nan)
+        self.first_token_s = _filled(n, np.nan)
         self.last_token_s = _filled(n, np.nan)
 
     @staticmethod
@@ -69,7 +78,7 @@ class Requests:
         A logged output of 0 tokens becomes 1: a server emits a token before it can stop.
         """
         output = np.maximum(trace.output_tokens, 1)
-        return Requests(trace.input_tokens, output, trace.arrival_s.copy())
+        return Requests(own(trace.input_tokens), output, trace.arrival_s.copy())
 
     def target(self, rows: NDArray[np.int64] | int) -> NDArray[np.int64]:
         """Return the tokens to hold before the next output token can be emitted."""

@@ -10,25 +10,20 @@ import numpy as np
 import simpy
 from numpy.typing import NDArray
 
+from tierlab.kernels.base.errors import BrokenLaw
+from tierlab.simulator.network.network import Network
 from tierlab.simulator.scenario.schema import Scenario
 from tierlab.simulator.serving.admission import Admission
 from tierlab.simulator.serving.arrivals import ARRIVALS
+from tierlab.simulator.serving.assemble import make_fleet
 from tierlab.simulator.serving.build import Parts, build
-from tierlab.simulator.serving.contents import Contents
+from tierlab.simulator.serving.engine import state
 from tierlab.simulator.serving.fleet import Fleet, Node
 from tierlab.simulator.serving.kvcache import KvCache
 from tierlab.simulator.serving.ledger import Census, Ledger
-from tierlab.simulator.serving.profiletime import ProfileTimer
-from tierlab.simulator.serving.reads import KvReads
-from tierlab.simulator.serving.record import Recorder
 from tierlab.simulator.serving.records import Records
-from tierlab.simulator.serving.replica import Replica, Timer
-from tierlab.simulator.serving.replicacache import make_cache
-from tierlab.simulator.serving.replies import ReplyContents
 from tierlab.simulator.serving.requests import ABSENT, DONE, REJECTED, Requests
-from tierlab.simulator.serving.routing.registry import make_router
-from tierlab.simulator.serving.scheduler import Scheduler
-from tierlab.simulator.serving.steptime import StepTimer
+from tierlab.simulator.serving.tiering import Tiering
 from tierlab.simulator.workload import load_workload
 from tierlab.traces.schema import Trace
 
@@ -43,8 +38,10 @@ class Run:
     ----------
     ledger, record
         Of all replicas together.
-    caches
-        One of each replica.
+    caches, tierings
+        One of each replica; no `tierings` where there is nothing below HBM.
+    network
+        Carries the copies between tiers.
     """
 
     scenario: Scenario
@@ -55,6 +52,8 @@ class Run:
     record: Records
     caches: tuple[KvCache, ...]
     simulated_s: float
+    tierings: tuple[Tiering, ...] = ()
+    network: Network | None = None
     wall_s: float = 0.0
 
 
@@ -92,7 +91,7 @@ def serve(scenario: Scenario, parts: Parts, trace: Trace, progress: Progress | N
     workload = scenario.workload
     arrivals = ARRIVALS[workload.arrivals](env, requests, trace, workload, scenario.seed)
     ended = _Ended(requests.n, progress)
-    fleet = _fleet(scenario, parts, trace, requests, env)
+    fleet = make_fleet(scenario, parts, trace, requests, env)
     door = _Door(requests, fleet, parts.max_model_len, ended)
 
     def answered(row: int) -> None:
@@ -102,8 +101,7 @@ def serve(scenario: Scenario, parts: Parts, trace: Trace, progress: Progress | N
 
     env.process(arrivals.process(door))
     for node in fleet:
-        node.replica.on_done = answered
-        env.process(node.replica.process())
+        node.replica.on_answer = answered
     env.run()
     return Run(
         scenario,
@@ -111,9 +109,11 @@ def serve(scenario: Scenario, parts: Parts, trace: Trace, progress: Progress | N
         trace,
         requests,
         _closed(fleet, requests),
-        Records([node.record for node in fleet]),
+        Records([node.replica for node in fleet]),
         tuple(node.cache for node in fleet),
         _end_s(requests),
+        tuple(n.replica.tiering for n in fleet if n.replica.tiering is not None),
+        fleet.network,
     )
 
 
@@ -137,64 +137,32 @@ class _Door:
         self._ended.add()
 
 
-def _fleet(
-    scenario: Scenario, parts: Parts, trace: Trace, requests: Requests, env: simpy.Environment
-) -> Fleet:
-    """Make the replicas; they share the requests, the timer and the names of blocks."""
-    engine, contents = scenario.engine, _contents(scenario, parts, trace)
-    timer, reads = _timer(scenario, parts), _reads(scenario, parts, requests)
-
-    def node(index: int) -> Node:
-        cache = make_cache(parts.pool, requests, engine.max_num_seqs, contents)
-        ledger, record = Ledger(), Recorder(reads)
-        scheduler = Scheduler(requests, cache, engine, ledger)
-        replica = Replica(
-            env, requests, scheduler, cache, timer, ledger, record, _nobody, engine.async_scheduling
-        )
-        return Node(index, cache, scheduler, ledger, record, replica)
-
-    nodes = [node(index) for index in range(engine.replicas)]
-    return Fleet(nodes, make_router(engine.routing), requests, trace, contents)
-
-
-def _nobody(row: int) -> None:
-    """Stand where a replica reports its answers until the run begins."""
-
-
 def _closed(fleet: Fleet, requests: Requests) -> Ledger:
     """Check the laws on each replica and on all of them; return the ledger of all."""
-    for node in fleet:
-        node.ledger.close(census(requests, requests.replica == node.index))
-    total = Ledger.sum(node.ledger for node in fleet)
+    ledgers = [_ledger(node) for node in fleet]
+    for node, ledger in zip(fleet, ledgers, strict=True):
+        ledger.close(census(requests, requests.replica == node.index))
+    if fleet.network is not None:
+        fleet.network.check()
+    total = Ledger.sum(ledgers)
     total.close(census(requests))
     return total
 
 
-def _contents(scenario: Scenario, parts: Parts, trace: Trace) -> Contents | None:
-    size, share = scenario.engine.block_size, scenario.workload.reuse_output
-    if not parts.design.policies["reuse"].declares.shares:
-        return None
-    return ReplyContents(trace, size, share) if share else Contents(trace, size)
-
-
-def _reads(scenario: Scenario, parts: Parts, requests: Requests) -> KvReads:
-    tp = scenario.engine.tensor_parallel_size
-    return KvReads(parts.model, parts.design, tp, requests, parts.max_model_len)
-
-
-def _timer(scenario: Scenario, parts: Parts) -> Timer:
-    if parts.profile is not None:
-        return ProfileTimer(parts.profile)
-    return StepTimer(
-        parts.model,
-        scenario.model.weights,
-        parts.design.representation.kv_dtype,
-        scenario.engine.tensor_parallel_size,
-        parts.times,
-        parts.max_model_len,
-        scenario.engine.max_num_batched_tokens,
-        scenario.time.band,
-    )
+def _ledger(node: Node) -> Ledger:
+    """Enter what a replica counted."""
+    core = node.replica.core
+    reg, real = core.reg, core.real
+    if reg[state.RUNNING] or reg[state.WAITING] or reg[state.INBOX]:
+        raise BrokenLaw(f"replica {node.index} stopped at {real[state.NOW]} s with work to do")
+    ledger = Ledger(int(reg[state.COMPUTED]), int(reg[state.RECOMPUTED]), int(reg[state.OUTPUT]))
+    ledger.reused["hbm"] = int(reg[state.REUSED])
+    if node.replica.tiering is not None:
+        ledger.reused |= node.replica.tiering.reused
+    ledger.tick(float(real[state.NOW]))
+    capacity = node.cache.size * node.cache.block_bytes
+    ledger.occupy("hbm", float(real[state.PEAK_BYTES]), capacity)
+    return ledger
 
 
 class _Ended:

@@ -5,6 +5,8 @@ attention of its decodes and of its prefill chunks. Each is predicted on a grid 
 asked for and interpolated between the nodes: lengths at eight nodes an octave, counts at all of
 them. Predicted times are nearly piecewise linear in lengths, so the grid costs little accuracy
 (`tests/simulator/serving/test_steptime.py` holds it against the time model itself).
+
+Token counts are padded to captured sizes (`graphs`), and the host adds its share (`hosttime`).
 """
 
 from __future__ import annotations
@@ -19,12 +21,16 @@ from tierlab.hwmodels.time.times import SOURCES, TimeModel
 from tierlab.kernels.models.architecture import Model
 from tierlab.kernels.models.step import decode_work, dense_work, prefill_work
 from tierlab.kernels.ops.table import Work
-from tierlab.simulator.serving.lookup import along, nodes, over
+from tierlab.simulator.serving.graphs import NO_GRAPHS, CudaGraphs
+from tierlab.simulator.serving.hosttime import HostTime
+from tierlab.simulator.serving.lookup import Lookups, lookups, nodes
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 _CHUNK = 1024
-_SPREADS = np.array([0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0])
+SPREADS = np.array([0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0])
+"""Nodes of how far the longest context of a batch exceeds the mean, over the mean."""
+_NOTHING = np.zeros(2)
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +42,8 @@ class StepTimes:
     seconds
         float64[n].
     by_source
-        float64[len(SOURCES), n], the same seconds split by where they come from.
+        float64[len(SOURCES), n], the same seconds split by where they come from; those in which
+        the device waits for the host count as ``datasheet``.
     """
 
     seconds: Floats
@@ -55,6 +62,12 @@ class StepTimer:
         Most tokens of a request, and of a step.
     band
         Which prediction to use: ``p10``, ``mid`` or ``p90``.
+    graphs
+        What is recorded, and so how batches are padded.
+    host
+        The host's share; None where it has none.
+    sampling
+        How tokens are chosen, one of `kernels.ops.sampling.PASSES`.
     """
 
     model: Model
@@ -65,9 +78,13 @@ class StepTimer:
     longest: int
     budget: int
     band: str = "mid"
-    _dense: dict[int, Floats] = field(default_factory=dict)
+    graphs: CudaGraphs = NO_GRAPHS
+    host: HostTime | None = None
+    sampling: str = "greedy"
+    _dense: dict[tuple[int, bool], Floats] = field(default_factory=dict)
     _heads: dict[int, Floats] = field(default_factory=dict)
-    _decodes: dict[tuple[int, int], Floats] = field(default_factory=dict)
+    _attention: dict[int, Floats] = field(default_factory=dict)
+    _known: dict[int, tuple[Floats, Floats]] = field(default_factory=dict)
 
     def decode(self, kv_len: Ints, steps: int) -> StepTimes:
         """Return `steps` decode steps of a batch that does not change.
@@ -78,10 +95,13 @@ class StepTimer:
             int64[batch], keys that each sequence's next query sees, itself included.
         """
         batch = len(kv_len)
-        fixed = self._dense_s(batch) + self._head_s(batch)
-        attention = self._decode_s(kv_len, steps)
-        by_source = fixed[:, None] + attention
-        return StepTimes(by_source.sum(axis=0), by_source)
+        if batch not in self._known:
+            self._known[batch] = self.alone_s(batch), self.host_s(batch, batch, True)
+        times = StepTimes(np.empty(steps), np.empty((len(SOURCES), steps)))
+        table = self.keys, SPREADS, self.attention_s(batch)
+        out = times.by_source, times.seconds
+        self._lookups.decode_times(*table, *self._known[batch], kv_len, *out)
+        return times
 
     def mixed(self, q_len: Ints, kv_len: Ints, decodes: Ints) -> StepTimes:
         """Return one step of prefill chunks beside decodes.
@@ -93,53 +113,91 @@ class StepTimer:
         decodes
             int64[batch], as in `decode`.
         """
-        total = self._dense_s(int(q_len.sum()) + len(decodes))
-        total = total + self._head_s(len(q_len) + len(decodes))
-        past = kv_len - q_len
-        for source, grid in enumerate(self._chunk_s):
-            if grid is not None:
-                total[source] += over(self._queries, self._keys, grid, q_len, past)
-        if len(decodes):
-            total += self._decode_s(decodes, 1)[:, 0]
-        return StepTimes(total.sum(keepdims=True), total[:, None])
+        batch = len(decodes)
+        tokens, sequences = int(q_len.sum()) + batch, len(q_len) + batch
+        fixed = self.dense_s(tokens) + self.head_s(sequences)
+        host = self.host_s(tokens, sequences, False)
+        times = StepTimes(np.empty(1), np.empty((len(SOURCES), 1)))
+        chunks = self.queries, self.keys, self.chunk_s, self.once_s, q_len, kv_len
+        others = SPREADS, self.attention_s(batch), fixed, host, decodes
+        self._lookups.mixed_times(*chunks, *others, times.by_source, times.seconds)
+        return times
+
+    def alone_s(self, batch: int) -> Floats:
+        """Return what decodes alone take beside attention, float64[len(SOURCES)]."""
+        return self.dense_s(batch, decodes_only=True) + self.head_s(batch)
+
+    def host_s(self, tokens: int, sequences: int, decodes_only: bool) -> Floats:
+        """Return the host's seconds before the device and beside it, float64[2]."""
+        if self.host is None:
+            return _NOTHING
+        beside = self.host.beside_s(sequences) + self.host.launch_s(tokens, decodes_only)
+        return np.array([float(self.host.before_s(sequences)), float(beside)])
+
+    def attention_s(self, batch: int) -> Floats:
+        """Return a decode batch over its mean keys, float64[1, spreads, len(SOURCES), keys]."""
+        if batch not in self._attention:
+            shape = len(SPREADS), len(self.keys)
+            kv_len = np.broadcast_to(np.maximum(self.keys, 1.0), shape).ravel()
+            spreads = np.repeat(SPREADS, len(self.keys))
+            batches = np.full(len(kv_len), batch)
+            work = decode_work(self.model, self.tp, self.kv_dtype, batches, kv_len, spreads)
+            flat = self._split(work, len(kv_len)).reshape(len(SOURCES), *shape)
+            self._attention[batch] = np.ascontiguousarray(flat.transpose(1, 0, 2))[None]
+        return self._attention[batch]
 
     @cached_property
-    def _keys(self) -> Floats:
+    def once_s(self) -> Floats:
+        """What of a chunk's seconds is the kernels' own, float64[len(SOURCES)]: the chunk of none.
+
+        One kernel a layer serves all chunks of a step.
+        """
+        one, two = self.chunk_s[:, 1, 0], self.chunk_s[:, 2, 0]
+        none: Floats = np.maximum(2.0 * one - two, 0.0)
+        return none
+
+    @cached_property
+    def _lookups(self) -> Lookups:
+        return lookups()
+
+    @cached_property
+    def keys(self) -> Floats:
+        """Nodes of the keys that decodes, or chunks before their own, see."""
         return nodes(self.longest)
 
     @cached_property
-    def _queries(self) -> Floats:
+    def queries(self) -> Floats:
+        """Nodes of the tokens of a chunk."""
         return nodes(min(self.budget, self.longest))
 
     @cached_property
-    def _chunk_s(self) -> list[Floats | None]:
-        """Seconds of a prefill chunk over (queries, keys before it), by source."""
-        queries, past = np.meshgrid(self._queries[1:], self._keys, indexing="ij")
+    def chunk_s(self) -> Floats:
+        """A prefill chunk's attention, float64[len(SOURCES), queries, keys before it]."""
+        queries, past = np.meshgrid(self.queries[1:], self.keys, indexing="ij")
         q, p = queries.ravel().astype(np.int64), past.ravel().astype(np.int64)
         work = prefill_work(self.model, self.tp, self.kv_dtype, q, q + p, self.weights)
         seconds = self._split(work, len(q)).reshape(len(SOURCES), *queries.shape)
-        none = np.zeros((len(SOURCES), 1, len(self._keys)))
-        return [g if g.any() else None for g in np.concatenate([none, seconds], axis=1)]
+        none = np.zeros((len(SOURCES), 1, len(self.keys)))
+        return np.concatenate([none, seconds], axis=1)
 
-    def _decode_s(self, kv_len: Ints, steps: int) -> Floats:
-        mean = float(kv_len.sum()) / len(kv_len)
-        wide = float(kv_len.max()) / mean - 1.0
-        rows = self._decode_rows(len(kv_len), int(np.abs(_SPREADS - wide).argmin()))
-        out = np.zeros((len(SOURCES), steps))
-        for source in range(len(SOURCES)):
-            if rows[source, -1] > 0:
-                out[source] = along(self._keys, rows[source], mean, steps)
-        return out
+    def dense_s(self, tokens: int, decodes_only: bool = False) -> Floats:
+        """Return what depends on the number of tokens alone, float64[len(SOURCES)]."""
+        part, row = divmod(tokens, _CHUNK)
+        if (part, decodes_only) not in self._dense:
+            counts = np.arange(part * _CHUNK, (part + 1) * _CHUNK, dtype=np.int64)
+            padded = self.graphs.padded(counts, decodes_only)
+            work = dense_work(self.model, self.weights, self.tp, padded, 0)
+            self._dense[part, decodes_only] = self._split(work, _CHUNK)
+        return self._dense[part, decodes_only][:, row]
 
-    def _decode_rows(self, batch: int, spread: int) -> Floats:
-        """Seconds of a decode batch over its mean keys, by source."""
-        if (batch, spread) not in self._decodes:
-            kv_len = np.maximum(self._keys, 1.0)
-            batches = np.full(len(kv_len), batch)
-            spreads = np.full(len(kv_len), _SPREADS[spread])
-            work = decode_work(self.model, self.tp, self.kv_dtype, batches, kv_len, spreads)
-            self._decodes[batch, spread] = self._split(work, len(kv_len))
-        return self._decodes[batch, spread]
+    def head_s(self, rows: int) -> Floats:
+        """Return what logits and sampling of so many sequences take, float64[len(SOURCES)]."""
+        part, row = divmod(rows, _CHUNK)
+        if part not in self._heads:
+            counts = np.arange(part * _CHUNK, (part + 1) * _CHUNK, dtype=np.int64)
+            work = dense_work(self.model, self.weights, self.tp, 0, counts, self.sampling)
+            self._heads[part] = self._split(work, _CHUNK)
+        return self._heads[part][:, row]
 
     def _split(self, work: Work, steps: int) -> Floats:
         times = self.times.predict(work.ops)
@@ -148,19 +206,3 @@ class StepTimer:
         cell = times.source.astype(np.int64) * steps + work.step
         flat = np.bincount(cell, seconds * work.repeat, minlength=len(SOURCES) * steps)
         return flat.astype(np.float64, copy=False).reshape(len(SOURCES), steps)
-
-    def _dense_s(self, tokens: int) -> Floats:
-        part, row = divmod(tokens, _CHUNK)
-        if part not in self._dense:
-            counts = np.arange(part * _CHUNK, (part + 1) * _CHUNK, dtype=np.int64)
-            work = dense_work(self.model, self.weights, self.tp, counts, np.zeros_like(counts))
-            self._dense[part] = self._split(work, _CHUNK)
-        return self._dense[part][:, row]
-
-    def _head_s(self, rows: int) -> Floats:
-        part, row = divmod(rows, _CHUNK)
-        if part not in self._heads:
-            counts = np.arange(part * _CHUNK, (part + 1) * _CHUNK, dtype=np.int64)
-            work = dense_work(self.model, self.weights, self.tp, np.zeros_like(counts), counts)
-            self._heads[part] = self._split(work, _CHUNK)
-        return self._heads[part][:, row]

@@ -109,6 +109,7 @@ def served() -> Callable[..., Run]:
                 "async_scheduling": False,
                 **engine,
             },
+            "time": {"host": "none"},
         }
         scenario = validate(data, "test")
         parts = build(scenario)

@@ -10,11 +10,11 @@ from tierlab.simulator.metrics.summary import summarise
 from tierlab.simulator.results.tables import REQUESTS, STEPS, requests_frame, steps_frame
 from tierlab.simulator.scenario.load import validate
 from tierlab.simulator.serving.build import build
+from tierlab.simulator.serving.engine import new
 from tierlab.simulator.serving.ledger import Ledger
 from tierlab.simulator.serving.requests import DONE, REJECTED
 from tierlab.simulator.serving.routing.registry import ROUTERS
 from tierlab.simulator.serving.run import census
-from tierlab.simulator.serving.scheduler import Scheduler
 
 NAN = float("nan")
 
@@ -184,8 +184,6 @@ def test_a_rejected_request_has_no_replica(trace, served):
 
 def test_ledgers_add_up():
     one = Ledger(computed=3, output=2, now_s=4.0)
-    one.carry("pcie", 5.0)
-    one.move("pcie", "hit", 5.0)
     one.occupy("hbm", 7.0, 10.0)
     other = Ledger(computed=1, recomputed=2, now_s=3.0)
     other.reused["hbm"] = 6
@@ -193,7 +191,6 @@ def test_ledgers_add_up():
     total = Ledger.sum([one, other])
     assert (total.computed, total.recomputed, total.output, total.now_s) == (4, 2, 2, 4.0)
     assert (total.reused["hbm"], total.peak_bytes["hbm"]) == (6, 9.0)
-    assert (total.link_bytes["pcie"], total.moved["pcie", "hit"]) == (5.0, 5.0)
     assert (one.computed, other.reused["hbm"]) == (3, 6)
 
 
@@ -332,7 +329,7 @@ def test_macro_steps_change_no_time_and_no_choice(
         )
 
     macro = run()
-    monkeypatch.setattr(Scheduler, "quiet_steps", lambda self, batch: 1)
+    monkeypatch.setattr(new.state, "MOST_STEPS", 1)
     single = run()
     assert len(single.record.columns()["steps"]) > 3 * len(macro.record.columns()["steps"])
     np.testing.assert_array_equal(single.requests.replica, macro.requests.replica)

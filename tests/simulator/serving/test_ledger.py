@@ -15,8 +15,6 @@ HONEST = Census(
 def entered() -> Ledger:
     ledger = Ledger(computed=20, recomputed=4, output=9)
     ledger.reused["dram"] = 10
-    ledger.move("pcie", "hit", 100.0)
-    ledger.carry("pcie", 100.0)
     return ledger
 
 
@@ -35,24 +33,12 @@ def test_a_token_without_a_cause_is_found(field, named):
         ledger.close(HONEST)
 
 
-def test_a_byte_without_a_cause_is_found():
-    ledger = entered()
-    ledger.carry("pcie", 1.0)
-    with pytest.raises(BrokenLaw, match="pcie"):
-        ledger.close(HONEST)
-
-
 def test_a_lost_request_is_found():
     lost = Census(
         arrived=4, finished=2, rejected=1, in_flight=0, input_tokens=30, recomputed=4, output=9
     )
     with pytest.raises(BrokenLaw, match="requests"):
         entered().close(lost)
-
-
-def test_an_unknown_cause_is_refused():
-    with pytest.raises(BrokenLaw, match="cause"):
-        Ledger().move("pcie", "magic", 1.0)
 
 
 def test_occupancy_beyond_the_capacity_is_refused():

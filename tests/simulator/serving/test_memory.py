@@ -18,9 +18,9 @@ def pool_of(name, device_bytes, longest=8192, **engine):
 
 
 def test_the_terms_add_up():
-    memory, pool = pool_of("Llama-3.1-8B", 80e9)
+    memory, pool = pool_of("Llama-3.1-8B", 80e9, cudagraph_memory_bytes=1e9)
     terms = dict(memory.terms())
-    parts = ("usable_bytes", "weights_bytes", "activation_bytes", "non_torch_bytes")
+    parts = ("usable_bytes", "weights_bytes", "activation_bytes", "non_torch_bytes", "graph_bytes")
     assert sum(terms[p] for p in parts) == pytest.approx(terms["kv_bytes"])
     assert pool.capacity_bytes == memory.kv_bytes
 
@@ -29,6 +29,19 @@ def test_the_measured_run_on_an_rtx_4090_is_met_within_a_block():
     """2,588 blocks: the constant was taken from this run, so this checks the arithmetic alone."""
     _, pool = pool_of("Llama-3.1-8B", 25_250_627_584, max_num_batched_tokens=2048, longest=32768)
     assert pool.num_blocks == pytest.approx(2588, abs=1)
+
+
+def test_graphs_take_memory_where_they_are_recorded():
+    plain, graphs, eager = (
+        pool_of("Llama-3.1-8B", 80e9, **engine)[0].kv_bytes
+        for engine in (
+            {},
+            {"cudagraph_memory_bytes": 1e9},
+            {"cudagraph_memory_bytes": 1e9, "cudagraph_mode": "none"},
+        )
+    )
+    assert plain - graphs == 1e9
+    assert eager == plain
 
 
 def test_a_block_of_llama_is_16_times_its_bytes_per_token():

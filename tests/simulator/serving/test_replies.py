@@ -1,10 +1,6 @@
 """Replies as part of the next prompt: blocks of 16 tokens, ids of 16 tokens."""
 
-import numpy as np
 import pytest
-
-from tierlab.simulator.serving.contents import Contents
-from tierlab.simulator.serving.replies import ReplyContents
 
 
 def talk(trace, first, output, second, ids=16, diverges_at=None):
@@ -101,12 +97,3 @@ def test_a_preempted_request_leaves_its_reply_too(trace, served):
     run = served(requests, blocks=9, design="vllm", workload={"reuse_output": "all"})
     assert run.requests.preemptions.tolist() == [0, 1, 0]
     assert run.requests.reused[2] == (2 + 2) * 16
-
-
-def test_names_differ_from_plain_ones_in_the_reply_alone(trace):
-    requests = talk(trace, 70, 80, 320)
-    plain, replies = Contents(requests, 16), ReplyContents(requests, 16, 1.0)
-    mine, theirs = plain.of(0, 150), replies.of(0, 150)
-    np.testing.assert_array_equal(mine[:4], theirs[:4])
-    np.testing.assert_array_equal(theirs[4:9], plain.of(1, 320)[4:9])
-    np.testing.assert_array_equal(plain.of(1, 322), replies.of(1, 322))

@@ -59,17 +59,41 @@ def test_many_steps_at_once_are_single_steps(times):
     np.testing.assert_allclose(many, single, rtol=1e-3)
 
 
-def test_a_mixed_step_is_the_sum_of_its_parts(times):
-    clock = timer(times, "Llama-3.1-8B")
+@pytest.mark.parametrize("name", ["Llama-3.1-8B", "DeepSeek-V3", "Bamba-9B"])
+def test_chunks_of_a_mixed_step_share_their_kernels(times, name):
+    """Two ragged chunks take what they take alone, less one call of every kernel."""
+    clock, model = timer(times, name), load_model(name)
     none = np.zeros(0, np.int64)
-    two = clock.mixed(np.array([100, 200]), np.array([100, 900]), none).seconds[0]
-    first = clock.mixed(np.array([100]), np.array([100]), none).seconds[0]
-    second = clock.mixed(np.array([200]), np.array([900]), none).seconds[0]
-    model = load_model("Llama-3.1-8B")
-    apart = [
+    q, kv = np.array([100, 200]), np.array([100, 900])
+    dense = [
         asked(times, dense_work(model, "bf16", 1, m, n)) for m, n in ((300, 2), (100, 1), (200, 1))
     ]
-    assert two - apart[0] == pytest.approx(first + second - apart[1] - apart[2], rel=1e-6)
+    together = clock.mixed(q, kv, none).seconds[0] - dense[0]
+    apart = [clock.mixed(q[i : i + 1], kv[i : i + 1], none).seconds[0] for i in range(2)]
+    own = asked(times, prefill_work(model, 1, "bf16", 1, 1))
+    assert together == pytest.approx(sum(apart) - sum(dense[1:]) - own, rel=0.01)
+    assert clock.once_s.sum() == pytest.approx(own, rel=0.01)
+
+
+def test_chunks_of_a_mixed_step_may_stand_in_any_order(times):
+    clock = timer(times, "Llama-3.1-8B")
+    q, kv, decodes = np.array([100, 2000, 7]), np.array([100, 9000, 4007]), np.array([30, 4000])
+    found = clock.mixed(q, kv, decodes).seconds[0]
+    turned = clock.mixed(q[::-1].copy(), kv[::-1].copy(), decodes[::-1].copy()).seconds[0]
+    assert found == pytest.approx(turned, rel=1e-12)
+
+
+def test_decodes_beside_a_chunk_add_their_attention_and_tokens(times):
+    clock, model = timer(times, "Llama-3.1-8B"), load_model("Llama-3.1-8B")
+    q, kv = np.array([777]), np.array([5780])
+    decodes = np.array([1024, 2048, 3072])
+    found = clock.mixed(q, kv, decodes).seconds[0]
+    parts = (
+        prefill_work(model, 1, "bf16", 777, 5780),
+        decode_work(model, 1, "bf16", 3, 2048, 0.5),
+        dense_work(model, "bf16", 1, 780, 4),
+    )
+    assert found == pytest.approx(asked(times, *parts), rel=0.005)
 
 
 def test_the_split_by_source_adds_up(times):

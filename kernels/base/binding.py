@@ -1,0 +1,115 @@
+"""Compiles plain functions together with the plain functions that they call.
+
+Numba compiles functions that name compiled functions. `bind` therefore copies a plain function
+with every plain function among its globals replaced by its compiled copy, so that hot loops are
+ordinary Python in ordinary files, importing them does not import numba, and one loop can be
+compiled for several sets of functions that it calls.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dis import get_instructions
+from types import CodeType, FunctionType
+from typing import Any
+
+Compiled = Callable[..., Any]
+
+_OPTIONS = {"_nrt": False}
+"""Nothing here makes arrays, so numba need not count references to them: without this every call
+counts those of all arrays that are passed on, which takes five times as long as LRU."""
+
+
+_INNER = {**_OPTIONS, "no_cpython_wrapper": True, "no_cfunc_wrapper": True}
+"""Python never calls these: what would let it takes a third of the time to compile."""
+
+
+class Binder:
+    """Compiles functions, some of whose globals are replaced.
+
+    Parameters
+    ----------
+    home, swaps
+        In functions of the module `home`, these globals are replaced by these plain functions.
+    inline
+        Put callees into their callers: worth its time to compile for a few short loops.
+    """
+
+    def __init__(
+        self, home: str = "", swaps: Mapping[str, Compiled] | None = None, inline: bool = True
+    ) -> None:
+        self._home, self._swaps = home, dict(swaps or {})
+        self._inner_options = {**_INNER, **({"forceinline": True} if inline else {})}
+        self._made: dict[CodeType, Compiled] = {}
+
+    def entry(self, function: Compiled) -> Compiled:
+        """Compile a function that Python calls, and keep the machine code between runs.
+
+        Numba's cache looks only at this function's own file, so the code of everything that it
+        calls is part of its name.
+        """
+        digest = hashlib.sha256(repr(self._inner_options).encode())
+        for text in sorted(_plain(reached) for reached in self._reached(function)):
+            digest.update(text.encode())
+        name = f"{function.__name__}_{digest.hexdigest()[:16]}"
+        copied = self._copy(function, name)
+        try:
+            return _njit(copied, cache=True, **_OPTIONS)
+        except RuntimeError:  # no folder to keep it in
+            return _njit(copied, **_OPTIONS)
+
+    def _inner(self, function: FunctionType) -> Compiled:
+        code = function.__code__
+        if code not in self._made:
+            copied = self._copy(function, function.__name__)
+            self._made[code] = _njit(copied, **self._inner_options)
+        return self._made[code]
+
+    def _copy(self, function: Any, name: str) -> FunctionType:
+        scope = dict(function.__globals__)
+        for key in _names(function):
+            value = self._value(function, key)
+            if isinstance(value, FunctionType):
+                scope[key] = self._inner(value)
+        made = FunctionType(function.__code__, scope, name)
+        made.__qualname__ = name
+        made.__module__ = function.__module__
+        return made
+
+    def _value(self, function: Any, key: str) -> Any:
+        own = function.__globals__.get(key)
+        return self._swaps.get(key, own) if function.__module__ == self._home else own
+
+    def _reached(self, function: Any) -> list[Any]:
+        """Return a function and all plain functions that it reaches."""
+        found: dict[CodeType, Any] = {}
+        todo = [function]
+        while todo:
+            current = todo.pop()
+            if current.__code__ in found:
+                continue
+            found[current.__code__] = current
+            values = (self._value(current, key) for key in _names(current))
+            todo += [value for value in values if isinstance(value, FunctionType)]
+        return list(found.values())
+
+
+def _njit(function: FunctionType, **options: Any) -> Compiled:
+    import numba
+
+    made: Compiled = numba.njit(**options)(function)
+    return made
+
+
+def _names(function: Any) -> list[str]:
+    """Return the globals that a function reads."""
+    return [i.argval for i in get_instructions(function) if i.opname == "LOAD_GLOBAL"]
+
+
+def _plain(function: Any) -> str:
+    """Return all of a function that machine code depends on, its global constants included."""
+    code = function.__code__
+    values = [(key, function.__globals__.get(key)) for key in _names(function)]
+    constants = [pair for pair in values if isinstance(pair[1], int | float)]
+    return repr((code.co_name, code.co_code, code.co_consts, code.co_varnames, constants))

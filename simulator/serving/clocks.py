@@ -1,0 +1,126 @@
+"""Step times as arrays for the compiled loop, filled in where it first asks for them."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tierlab.hwmodels.time.times import SOURCES
+from tierlab.simulator.serving.engine import opclock, profileclock
+from tierlab.simulator.serving.engine.opclock import DENSE, PART, OpClock
+from tierlab.simulator.serving.engine.profileclock import ProfileClock
+from tierlab.simulator.serving.hosttime import HostTime
+from tierlab.simulator.serving.profiletime import ProfileTimer
+from tierlab.simulator.serving.steptime import SPREADS, StepTimer
+
+Floats = NDArray[np.float64]
+
+
+class Clock(Protocol):
+    """What the loop needs to know how long steps take.
+
+    Attributes
+    ----------
+    module
+        Has `decode_seconds` and `mixed_seconds` over `arrays`.
+    arrays
+        A named tuple.
+    """
+
+    module: ModuleType
+    arrays: Any
+
+    def learn(self, missing: int) -> None:
+        """Fill in what `module` said was missing."""
+
+
+class OpTimes:
+    """Step times by operations, of replicas that are alike.
+
+    Parameters
+    ----------
+    sequences
+        Most of a step.
+    """
+
+    module: ModuleType = opclock
+    arrays: Any
+
+    def __init__(self, timer: StepTimer, sequences: int) -> None:
+        self._timer = timer
+        parts, lines = timer.budget // PART + 1, sequences + 1
+        sources, keys = len(SOURCES), timer.keys
+        self.arrays = OpClock(
+            keys=keys,
+            queries=timer.queries,
+            spreads=SPREADS,
+            dense=np.zeros((sources, parts * PART)),
+            dense_known=np.zeros(parts, np.uint8),
+            head=np.array([timer.head_s(n) for n in range(lines)]).T.copy(),
+            alone=np.array([timer.alone_s(n) for n in range(lines)]).T.copy(),
+            decode=np.empty((lines, len(SPREADS), sources, len(keys))),
+            decode_known=np.zeros(lines, np.uint8),
+            chunk=timer.chunk_s,
+            once=timer.once_s,
+            **_host(timer.host, lines, parts * PART),
+        )
+
+    def learn(self, missing: int) -> None:
+        """Predict a batch of decodes at all lengths, or a part of the token counts."""
+        known, clock = missing & (DENSE - 1), self.arrays
+        if missing < DENSE:
+            clock.decode[known] = self._timer.attention_s(known)[0]
+            clock.decode_known[known] = 1
+        else:
+            for tokens in range(known * PART, (known + 1) * PART):
+                clock.dense[:, tokens] = self._timer.dense_s(tokens)
+            clock.dense_known[known] = 1
+
+
+def _host(host: HostTime | None, lines: int, tokens: int) -> dict[str, Floats]:
+    """Return the host's share of steps by sequences, and by tokens."""
+    if host is None:
+        names = {"before": lines, "beside": lines, "launch": tokens, "launch_alone": lines}
+        return {name: np.zeros(n) for name, n in names.items()}
+    sequences = np.arange(lines)
+    return {
+        "before": host.before_s(sequences),
+        "beside": host.beside_s(sequences),
+        "launch": host.launch_s(np.arange(tokens), False),
+        "launch_alone": host.launch_s(sequences, True),
+    }
+
+
+class ProfileTimes:
+    """Step times by a profile of whole steps.
+
+    Parameters
+    ----------
+    sequences, budget
+        Most sequences and tokens of a step.
+    """
+
+    module: ModuleType = profileclock
+    arrays: Any
+
+    def __init__(self, timer: ProfileTimer, sequences: int, budget: int) -> None:
+        profile = timer.profile
+        chunks, past, decodes, keys = profile.attention.axes
+        self.arrays = ProfileClock(
+            dense_at=profile.dense.counts,
+            dense=profile.dense.seconds,
+            head_at=profile.head.counts,
+            head=profile.head.seconds,
+            chunks=chunks,
+            past=past,
+            decodes=decodes,
+            keys=keys,
+            attention=profile.attention.seconds,
+            **_host(timer.host, sequences + 1, max(budget, sequences) + 1),
+        )
+
+    def learn(self, missing: int) -> None:
+        """Do nothing: a profile is whole."""

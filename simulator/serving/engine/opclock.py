@@ -1,0 +1,109 @@
+"""How long steps take by operations: `lookup` in the tables of `steptime.StepTimer`."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tierlab.simulator.serving.engine.state import SOURCES, STEPS, Core
+from tierlab.simulator.serving.lookup import along, finish, nearest, over
+
+Floats = NDArray[np.float64]
+PART = 1024
+"""Token counts that are predicted together."""
+DENSE = 1 << 20
+"""`MISSING` is a decode batch, or this plus a part of the token counts."""
+
+
+class OpClock(NamedTuple):
+    """Seconds by source; what was not asked for yet is not filled in.
+
+    Attributes
+    ----------
+    keys, queries, spreads
+        Nodes of the tables: keys before a chunk or of a decode, tokens of a chunk, and how far
+        the longest context of a batch exceeds their mean.
+    dense, dense_known
+        float64[SOURCES, tokens + 1], of steps with prefill; uint8[parts].
+    head, alone
+        float64[SOURCES, sequences + 1]: logits and sampling; what decodes alone take beside
+        attention.
+    decode, decode_known
+        float64[sequences + 1, spreads, SOURCES, keys]; uint8[sequences + 1].
+    chunk, once
+        float64[SOURCES, queries, keys]; float64[SOURCES], what of it all chunks of a step share.
+    before, beside
+        float64[sequences + 1], the host's work before the device and beside it.
+    launch, launch_alone
+        float64[tokens + 1], launching a step with prefill; float64[sequences + 1], decodes alone.
+    """
+
+    keys: Floats
+    queries: Floats
+    spreads: Floats
+    dense: Floats
+    dense_known: NDArray[np.uint8]
+    head: Floats
+    alone: Floats
+    decode: Floats
+    decode_known: NDArray[np.uint8]
+    chunk: Floats
+    once: Floats
+    before: Floats
+    beside: Floats
+    launch: Floats
+    launch_alone: Floats
+
+
+def decode_seconds(clock: OpClock, core: Core) -> int:
+    """Write the durations of `STEPS` steps of a batch of decodes; return what is missing, or -1."""
+    batch, steps = core.batch.number[0], core.reg[STEPS]
+    if not clock.decode_known[batch]:
+        return batch
+    for source in range(SOURCES):
+        for i in range(steps):
+            core.by_source[source, i] = clock.alone[source, batch]
+    _add_decodes(clock, core, batch, steps)
+    beside = clock.beside[batch] + clock.launch_alone[batch]
+    finish(core.by_source, core.seconds, steps, clock.before[batch], beside)
+    return -1
+
+
+def _add_decodes(clock: OpClock, core: Core, batch: int, steps: int) -> None:
+    """Add the attention of a batch of decodes to the durations."""
+    total, longest = 0, 0
+    for i in range(batch):
+        keys = core.r.computed[core.batch.decodes[i]] + 1
+        total += keys
+        longest = max(longest, keys)
+    mean = total / batch
+    spread = nearest(clock.spreads, longest / mean - 1.0)
+    for source in range(SOURCES):
+        along(clock.keys, clock.decode, (batch, spread, source), mean, steps, core.by_source)
+
+
+def mixed_seconds(clock: OpClock, core: Core) -> int:
+    """Write the duration of one step of chunks beside decodes; return what is missing, or -1."""
+    batch, decodes = core.batch, core.batch.number[0]
+    chunks = batch.number[1]
+    tokens, sequences = decodes, decodes + chunks
+    for i in range(chunks):
+        tokens += batch.tokens[i]
+    if not clock.dense_known[tokens // PART]:
+        return DENSE + tokens // PART
+    if decodes and not clock.decode_known[decodes]:
+        return decodes
+    for source in range(SOURCES):
+        took = clock.dense[source, tokens] + clock.head[source, sequences]
+        took -= (chunks - 1) * clock.once[source]
+        for i in range(chunks):
+            past = core.r.computed[batch.chunks[i]]
+            took += over(clock.queries, clock.keys, clock.chunk, source, batch.tokens[i], past)
+        core.by_source[source, 0] = took
+    if decodes:
+        _add_decodes(clock, core, decodes, core.reg[STEPS])
+    beside = clock.beside[sequences] + clock.launch[tokens]
+    finish(core.by_source, core.seconds, core.reg[STEPS], clock.before[sequences], beside)
+    return -1

@@ -1,0 +1,95 @@
+"""Where a replica and its tiers are in the hardware."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tierlab.hwmodels.system import System
+from tierlab.kernels.base.errors import BadInput
+from tierlab.simulator.tiers.spec import TierSpec
+
+_GROUPS = {"dram": "hosts", "cxl": "cxl", "ssd": "ssds"}
+"""Tier -> the nodes of a system that it lives on, unless its `device` says."""
+
+
+@dataclass(frozen=True)
+class Places:
+    """One replica's nodes.
+
+    Attributes
+    ----------
+    gpus
+        Its GPUs, one a rank.
+    nodes
+        Tier -> node.
+    hbm_bytes_per_s
+        Of one GPU.
+    """
+
+    gpus: tuple[str, ...]
+    nodes: Mapping[str, str]
+    hbm_bytes_per_s: float
+
+
+def find_places(system: System, specs: Sequence[TierSpec], replicas: int, tp: int) -> list[Places]:
+    """Return where each replica and its tiers are.
+
+    A tier lives on the nearest node of its kind; of equally near ones replicas take turns.
+
+    Raises
+    ------
+    BadInput
+        The system has no such node, nothing connects it to the GPUs, or what lives on a node is
+        larger than it.
+    """
+    gpus = list(system.gpus())
+    out = []
+    for index in range(replicas):
+        own = tuple(gpus[index * tp : (index + 1) * tp])
+        nodes = {spec.name: _nearest(system, spec, own[0], index) for spec in specs}
+        out.append(Places(own, nodes, system.gpu.memory_bandwidth_bytes_per_s))
+    _check_room(system, specs, out)
+    return out
+
+
+def _nearest(system: System, spec: TierSpec, gpu: str, index: int) -> str:
+    near = [node for node in _candidates(system, spec) if system.connects(gpu, node)]
+    if not near:
+        raise BadInput(f"tiers.{spec.name}.device", f"nothing connects it to {gpu}", "a link")
+    hops = [len(system.path(gpu, node)) for node in near]
+    nearest = [node for node, n in zip(near, hops, strict=True) if n == min(hops)]
+    return nearest[index % len(nearest)]
+
+
+def _candidates(system: System, spec: TierSpec) -> list[str]:
+    """Return the nodes that a tier may live on: a node, a group, or a kind."""
+    device = spec.device or spec.name
+    if device in system.nodes:
+        return [device]
+    if device in system.groups:
+        return list(system.groups[device])
+    if device in _GROUPS and (found := list(getattr(system, _GROUPS[device])())):
+        return found
+    raise BadInput(
+        f"tiers.{spec.name}.device",
+        f"{system.name} has no {device}",
+        f"one of {', '.join(system.nodes)}, or hardware that has it (`tierlab list hardware`)",
+    )
+
+
+def _check_room(system: System, specs: Sequence[TierSpec], places: Sequence[Places]) -> None:
+    """Refuse tiers that are larger than the memory that they live in."""
+    asked: dict[str, float] = {}
+    for spec in specs:
+        nodes = [place.nodes[spec.name] for place in places]
+        for node in nodes[:1] if spec.shared else nodes:
+            asked[node] = asked.get(node, 0.0) + spec.capacity_bytes
+    for node, nbytes in asked.items():
+        has = getattr(system.nodes[node], "memory_bytes", None) or getattr(
+            system.nodes[node], "capacity_bytes", None
+        )
+        if has is not None and nbytes > has:
+            raise BadInput(
+                "tiers", f"{nbytes:.4g} B on {node} of {system.name}", f"at most {has:.4g} B"
+            )

@@ -1,0 +1,301 @@
+"""The tiers below one replica's HBM, in time: what it loads, stores and prefetches, and when.
+
+The loop asks how much a request loads at its admission, and lists what it computed and evicted
+(`engine.state`); `tierlab.simulator.tiers` keeps the books; `tierlab.simulator.network` gives
+every copy its time. HBM blocks that are being stored are kept until their copy has ended. Blocks
+that are evicted to a tier that is written back are reused at once: their copy goes first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import numpy as np
+import simpy
+from numpy.typing import NDArray
+
+from tierlab.policies.protocol import Loading
+from tierlab.simulator.network.network import Network
+from tierlab.simulator.network.transfer import Transfer
+from tierlab.simulator.serving.engine import state
+from tierlab.simulator.serving.engine.compiled import lookups
+from tierlab.simulator.serving.engine.state import Core
+from tierlab.simulator.serving.estimates import Estimates
+from tierlab.simulator.serving.places import Places
+from tierlab.simulator.tiers.hierarchy import Hierarchy
+from tierlab.simulator.tiers.moves import CAUSES, Found, Leg, Load, Move, Prefetch
+from tierlab.simulator.tiers.spec import HBM
+
+Ints = NDArray[np.int64]
+_CAUSES = dict(zip(CAUSES, ("write_through",) * 2 + ("write_back",) * 2 + CAUSES[4:], strict=True))
+"""Cause of a tier's `Move` -> cause of a transfer."""
+
+
+@dataclass(eq=False)
+class Flow:
+    """Bytes of one tier of one replica; the peak of a shared tier is the tier's."""
+
+    read_bytes: float = 0.0
+    written_bytes: float = 0.0
+    peak_bytes: float = 0.0
+
+
+@dataclass(eq=False)
+class Tiering:
+    """Tiers, network and replica, brought together.
+
+    Attributes
+    ----------
+    places
+        Where the replica's GPUs and its tiers are.
+    estimates
+        What loading and computing would cost.
+    wake
+        Called when the replica may go on.
+    reused
+        Prompt tokens that each tier served, those not computed or reused before alone.
+    flows
+        What each tier sent and took, and the most that it held.
+    """
+
+    env: simpy.Environment
+    core: Core
+    tiers: Hierarchy
+    loading: Loading
+    network: Network
+    places: Places
+    estimates: Estimates
+    wake: Callable[[], None] = lambda: None
+    reused: dict[str, int] = field(default_factory=dict)
+    flows: dict[str, Flow] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.flows = {name: Flow() for name in (HBM, *(t.spec.name for t in self.tiers.tiers))}
+        self._found: dict[int, Found] = {}
+        self._told: dict[int, int] = {}
+        self._prefetching: dict[int, Prefetch] = {}
+        self._transfers: dict[Move, list[Transfer]] = {}
+
+    def arrived(self, row: int, queue: Callable[[int], None]) -> None:
+        """Take note of a request that arrives; `queue` it now or once its prefetch is over."""
+        names, hits = self._names(row), 0
+        self.tiers.requested(names, self.env.now)
+        if self.tiers.prefetch.policy != "none":
+            hits = int(lookups().match(self.core.blocks, names, len(names)))
+            prefetch = self.tiers.plan_prefetch(names, hits, len(names), self.env.now)
+            if prefetch is not None:
+                self._prefetch(row, prefetch, queue)
+                return
+        queue(row)
+
+    def _prefetch(self, row: int, prefetch: Prefetch, queue: Callable[[int], None]) -> None:
+        self._prefetching[row] = prefetch
+        waits = simpy.Event(self.env)
+        waits.callbacks.append(lambda _: queue(row))
+
+        def come() -> None:
+            if not waits.triggered:
+                waits.succeed()
+
+        self._copy(prefetch.moves, come)
+        if np.isfinite(prefetch.wait_s):
+            self.env.timeout(prefetch.wait_s).callbacks.append(lambda _: come())
+
+    def decide(self) -> None:
+        """Say how many blocks the request that the loop asks for loads."""
+        self.collect()
+        reg, r = self.core.reg, self.core.r
+        row, hits = int(reg[state.ASKED]), int(reg[state.ASKED_HITS])
+        if row in self._prefetching:
+            self._give_up(self._prefetching.pop(row))
+        whole = int(r.input_tokens[row] + r.generated[row])
+        most = (min(whole, int(r.input_tokens[row])) - 1) // int(reg[state.BLOCK_SIZE])
+        names = self._names(row)
+        found = self.tiers.lookup(names, hits, most, self.env.now)
+        blocks = 0
+        if found.blocks:
+            blocks = self._blocks_to_load(found, whole)
+        if blocks:
+            self._found[row] = found
+        r.loads[row] = blocks
+
+    def _blocks_to_load(self, found: Found, whole: int) -> int:
+        if self.loading.name == "always_load":  # what it says whatever the estimates
+            return found.blocks
+        view = self.estimates.of(found, self.tiers, self.places, whole)
+        return int(view.blocks[self.loading.decide(view)])
+
+    def _give_up(self, prefetch: Prefetch) -> None:
+        for move in self.tiers.stop_prefetch(prefetch):
+            for transfer in self._transfers.pop(move, ()):
+                self.network.cancel(transfer)
+
+    def collect(self) -> None:
+        """See to what the loop listed: loads to begin, blocks computed, blocks evicted."""
+        for row in self._taken(state.STARTED, self.core.started):
+            self._load(int(row))
+        for row, _, after in self._taken(state.FILLED, self.core.filled):
+            self._computed(int(row), int(after))
+        left = self._taken(state.LEFT, self.core.left)
+        if len(left):
+            self._copy(self.tiers.evicted_from_hbm(left, self.env.now))
+        self._stretch()
+
+    def _stretch(self) -> None:
+        """Let steps last longer beside copies: kernels take SMs, all of them HBM bandwidth.
+
+        Steps are taken to be bound by both, which is an upper bound.
+        """
+        gpu = self.places.gpus[0]
+        free = 1.0 - self.network.sm_share(gpu)
+        hbm = self.network.hbm_bytes_per_s(gpu) / self.places.hbm_bytes_per_s
+        self.core.real[state.STRETCH] = 1.0 / (free * (1.0 - min(hbm, 0.99)))
+
+    def _taken(self, count: int, entries: NDArray[Any]) -> NDArray[Any]:
+        number = int(self.core.reg[count])
+        self.core.reg[count] = 0
+        return entries[:number].copy()
+
+    def _load(self, row: int) -> None:
+        """Begin the load of a request that was admitted."""
+        found, r = self._found.pop(row), self.core.r
+        blocks = int(r.computed[row]) // int(self.core.reg[state.BLOCK_SIZE]) - found.start
+        load = self.tiers.begin_load(found, blocks, self.env.now)
+        self._credit(load, int(r.fresh[row]))
+        if self.core.reg[state.LOAD_MODE] != state.REQUEST_ASYNC:
+            self.core.reg[state.HELD_UP] += 1
+        ended = partial(self._loaded, row, load, self.env.now)
+        copies = _Group(len(load.legs) * len(self.places.gpus), ended)
+        for leg in load.legs:
+            self._bring(leg, copies)
+
+    def _bring(self, leg: Leg, copies: _Group) -> None:
+        """Load one tier's part, each rank its share."""
+        self.flows[leg.tier].read_bytes += leg.nbytes
+        self.flows[HBM].written_bytes += leg.nbytes
+        for gpu in self.places.gpus:
+            self.network.submit(
+                self.places.nodes[leg.tier],
+                gpu,
+                leg.nbytes / len(self.places.gpus),
+                pieces=leg.pieces,
+                mechanism=leg.mechanism,
+                cause="hit",
+                then=copies.one_less,
+            )
+
+    def _credit(self, load: Load, fresh: int) -> None:
+        for leg in reversed(load.legs):
+            share = min(leg.tokens, fresh)
+            self.reused[leg.tier] = self.reused.get(leg.tier, 0) + share
+            fresh -= share
+
+    def _loaded(self, row: int, load: Load, began_s: float) -> None:
+        now, reg, real = self.env.now, self.core.reg, self.core.real
+        self._copy(self.tiers.end_load(load, now))
+        lookups().loaded(self.core, row, load.tokens, now)
+        if reg[state.LOAD_MODE] != state.REQUEST_ASYNC:
+            reg[state.HELD_UP] -= 1
+        if reg[state.LOAD_MODE] == state.BLOCKING:
+            real[state.NOW] = max(real[state.NOW], now)
+        elif reg[state.LOAD_MODE] == state.LAYERWISE:
+            self._overlap(began_s, now)
+        self.wake()
+
+    def _overlap(self, began_s: float, now_s: float) -> None:
+        """Let the step of a load end no sooner than its layers allow.
+
+        Layers load one after the other and compute one after the other: the last one computes
+        after it has come, the first one begins after it has come.
+        """
+        layers, real = self.estimates.layers, self.core.real
+        step_s = float(self.core.ends[0] - real[state.NOW])
+        after_first = began_s + (now_s - began_s) / layers + step_s
+        earliest = max(now_s + step_s / layers, after_first)
+        real[state.NOT_BEFORE] = max(real[state.NOT_BEFORE], earliest)
+
+    def _computed(self, row: int, tokens: int) -> None:
+        """Tell the tiers of blocks that HBM has now, and store what they want."""
+        r, size = self.core.r, int(self.core.reg[state.BLOCK_SIZE])
+        stop, start = min(tokens, int(r.input_tokens[row])) // size, self._told.get(row, 0)
+        if stop <= start:
+            return
+        self._told[row] = stop
+        moves = self.tiers.computed(self._names(row), start, stop, self.env.now)
+        if moves:
+            self._copy(moves, self._pin(row, start, stop))
+
+    def _pin(self, row: int, start: int, stop: int) -> Callable[[], None]:
+        """Keep blocks of a request until what is returned is called; gone ones are not kept."""
+        seat, blocks = int(self.core.r.seat[row]), self.core.blocks
+        if seat == state.NOBODY:
+            return lambda: None
+        pinned = self.core.table[seat, start:stop].copy()
+        blocks.holders[pinned] += 1
+
+        def unpin() -> None:
+            lookups().unpin(blocks, pinned)
+            self.wake()
+
+        return unpin
+
+    def _copy(self, moves: list[Move], then: Callable[[], None] | None = None) -> None:
+        """Make copies; call `then` when all of them have ended."""
+        for tier in self.tiers.tiers:
+            flow, held = self.flows[tier.spec.name], len(tier.store) * tier.spec.block_bytes
+            flow.peak_bytes = max(flow.peak_bytes, held)
+        group = _Group(len(moves), then or (lambda: None))
+        for move in moves:
+            self._transfer(move, group)
+
+    def _transfer(self, move: Move, group: _Group) -> None:
+        self.flows[move.source].read_bytes += move.nbytes
+        self.flows[move.destination].written_bytes += move.nbytes
+        hbm = move.source == HBM
+        sources = self.places.gpus if hbm else (self.places.nodes[move.source],)
+        ended = _Group(len(sources), partial(self._moved, move, group))
+        self._transfers[move] = [
+            self.network.submit(
+                source,
+                self.places.nodes[move.destination],
+                move.nbytes / len(sources),
+                pieces=move.pieces,
+                mechanism=move.mechanism,
+                cause=_CAUSES[move.cause],
+                then=ended.one_less,
+            )
+            for source in sources
+        ]
+
+    def _moved(self, move: Move, group: _Group) -> None:
+        self._transfers.pop(move, None)
+        if not move.over:
+            self._copy(self.tiers.end_move(move, self.env.now))
+        group.one_less()
+
+    def answered(self, row: int) -> None:
+        """Forget a request."""
+        self._told.pop(row, None)
+
+    def _names(self, row: int) -> Ints:
+        """Return the names of the prompt's blocks that a hit may use, int64."""
+        blocks = int(self.core.r.input_tokens[row]) // int(self.core.reg[state.BLOCK_SIZE])
+        lookups().name_blocks(self.core.names, row, 0, blocks)
+        return self.core.names.scratch[:blocks].copy()
+
+
+class _Group:
+    """Calls `then` once so many parts have ended; at once if there are none."""
+
+    def __init__(self, parts: int, then: Callable[[], None]) -> None:
+        self._left, self._then = parts, then
+        if not parts:
+            then()
+
+    def one_less(self, _: object = None) -> None:
+        self._left -= 1
+        if not self._left:
+            self._then()
