@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from tierlab.kernels.models.kv import KvGroup
 
 AXES = ("retention", "representation", "selection", "placement", "reuse")
-TIERS = ("hbm", "dram", "cxl", "ssd")
+FAMILIES = (*AXES, "loading")
+"""The axes of a KV design, and what an engine decides beside it."""
+TIERS = ("hbm", "dram", "cxl", "ssd", "remote")
 Tokens = NDArray[np.int64]
 
 
@@ -183,3 +185,54 @@ class View(Protocol):
 
     def recompute_s(self, tokens: int, past: int) -> float:
         """Return what computing so many tokens after `past` others would take."""
+
+
+@dataclass(frozen=True, eq=False)
+class LoadView:
+    """The choices for one request whose next blocks lower tiers hold; arrays of one length.
+
+    Choice 0 loads nothing, each further one some more leading blocks, the last all.
+
+    Attributes
+    ----------
+    blocks, tokens
+        int64, leading blocks and tokens that are loaded; ascending from 0.
+    nbytes
+        float64, bytes that leave the tiers.
+    load_s
+        float64, what the load would take now, from its request to its end; 0 for choice 0.
+    recompute_s
+        float64, what computing the rest of the prompt would take.
+    queue_s
+        Of `load_s`, the time before the first byte of it moves.
+    overlaps
+        Whether computing goes on while the load does (layerwise), or waits for it.
+    """
+
+    blocks: Tokens
+    tokens: Tokens
+    nbytes: NDArray[np.float64]
+    load_s: NDArray[np.float64]
+    recompute_s: NDArray[np.float64]
+    queue_s: float = 0.0
+    overlaps: bool = False
+
+    def total_s(self) -> NDArray[np.float64]:
+        """Return the estimated time to the prompt's end for each choice, float64."""
+        if self.overlaps:
+            return np.maximum(self.load_s, self.recompute_s)
+        return self.load_s + self.recompute_s
+
+
+class Loading(Policy, Protocol):
+    """How much of what lower tiers hold is loaded for a request, and how much computed again.
+
+    No axis of a design: it changes neither what is stored nor where, so it composes with every
+    placement, and it is asked per request, with costs that depend on the queue of the moment.
+    """
+
+    def footprint(self, stored: Tokens) -> Tokens:
+        """Return the most tokens that are loaded of so many stored, int64 like `stored`."""
+
+    def decide(self, view: LoadView) -> int:
+        """Return the choice: a place in the view's arrays."""

@@ -14,7 +14,7 @@ from typing import Any
 from tierlab.kernels.base.errors import BadInput
 from tierlab.kernels.base.names import as_path, near, pick
 from tierlab.kernels.base.plugins import load_plugin
-from tierlab.policies.protocol import AXES, Policy
+from tierlab.policies.protocol import FAMILIES, Policy
 
 POLICIES: dict[str, dict[str, str]] = {
     "retention": {"full": "tierlab.policies.retention.full:Full"},
@@ -34,6 +34,12 @@ POLICIES: dict[str, dict[str, str]] = {
         "gdsf": "tierlab.policies.reuse.gdsf:Gdsf",
         "ttl": "tierlab.policies.reuse.ttl:Ttl",
         "belady": "tierlab.policies.reuse.belady:Belady",
+    },
+    "loading": {
+        "always_load": "tierlab.policies.loading.always_load:AlwaysLoad",
+        "always_recompute": "tierlab.policies.loading.always_recompute:AlwaysRecompute",
+        "cheaper": "tierlab.policies.loading.cheaper:Cheaper",
+        "budgeted": "tierlab.policies.loading.budgeted:Budgeted",
     },
 }
 
@@ -91,7 +97,7 @@ def make_policy(axis: str, name: str, parameters: Mapping[str, object], where: s
 def policy_names() -> dict[str, tuple[str, str]]:
     """Return every policy as ``axis/name`` -> (axis, first line of its class's docstring)."""
     out = {}
-    for axis in AXES:
+    for axis in FAMILIES:
         for name in POLICIES[axis]:
             summary = (policy_class(axis, name, "policies").__doc__ or "").strip().splitlines()
             out[f"{axis}/{name}"] = (axis, summary[0] if summary else "")

@@ -19,6 +19,9 @@ from tierlab.kernels.ops.registry import flops, traffic_bytes
 from tierlab.kernels.ops.table import Work
 from tierlab.simulator.scenario.schema import Scenario
 from tierlab.simulator.serving.build import Parts, build
+from tierlab.simulator.serving.graphs import REGIMES, cuda_graphs
+from tierlab.simulator.serving.hosttime import Launches
+from tierlab.simulator.serving.timers import host_time
 
 
 @dataclass(frozen=True)
@@ -118,16 +121,17 @@ def _prefill(parts: Parts, scenario: Scenario, context: int) -> dict[str, Any]:
     work = Work.concat(
         [
             prefill_work(parts.model, tp, kv_dtype, chunks, ends, weights),
-            dense_work(parts.model, weights, tp, chunks, np.ones_like(chunks)),
+            _dense(parts, scenario, chunks, np.ones_like(chunks), False),
         ]
     )
-    phase = time_of(parts, work)
-    return {**_entry(phase), "chunks": len(chunks), "tokens_per_s": context / phase.seconds}
+    phase, step = time_of(parts, work), _steps(parts, scenario, work, chunks, 1, False)
+    rate = context / step["step_s"]
+    return {**_entry(phase), **step, "chunks": len(chunks), "tokens_per_s": rate}
 
 
 def _decode(parts: Parts, scenario: Scenario, context: int, batch: int) -> dict[str, Any]:
     """One decode step of `batch` requests of `context` tokens each."""
-    tp, model, weights = scenario.engine.tensor_parallel_size, parts.model, scenario.model.weights
+    tp, model = scenario.engine.tensor_parallel_size, parts.model
     one = np.array([batch], np.int64)
     kv_dtype = parts.design.representation.kv_dtype
     groups = kv_groups(model, tp)
@@ -135,11 +139,59 @@ def _decode(parts: Parts, scenario: Scenario, context: int, batch: int) -> dict[
     work = Work.concat(
         [
             decode_work(model, tp, kv_dtype, one, np.array([float(read)]), np.zeros(1)),
-            dense_work(model, weights, tp, one, one),
+            _dense(parts, scenario, one, one, True),
         ]
     )
-    phase = time_of(parts, work)
-    return {**_entry(phase), "tokens_per_s": batch / phase.seconds, "tpot_s": phase.seconds}
+    phase, step = time_of(parts, work), _steps(parts, scenario, work, one, batch, True)
+    tpot_s = step["step_s"]
+    return {**_entry(phase), **step, "tokens_per_s": batch / tpot_s, "tpot_s": tpot_s}
+
+
+def _dense(
+    parts: Parts,
+    scenario: Scenario,
+    tokens: NDArray[np.int64],
+    logits: NDArray[np.int64],
+    decodes_only: bool,
+) -> Work:
+    """Return what depends on the numbers of tokens, padded, and of sequences."""
+    engine = scenario.engine
+    padded = cuda_graphs(engine).padded(tokens, decodes_only)
+    weights, tp = scenario.model.weights, engine.tensor_parallel_size
+    return dense_work(parts.model, weights, tp, padded, logits, engine.sampling)
+
+
+def _steps(
+    parts: Parts,
+    scenario: Scenario,
+    work: Work,
+    tokens: NDArray[np.int64],
+    sequences: int,
+    decodes_only: bool,
+) -> dict[str, Any]:
+    """Return how long the steps last with the host's share, and how the largest is launched."""
+    host, graphs = host_time(scenario, parts), cuda_graphs(scenario.engine)
+    device_s = work.per_step(parts.times.predict(work.ops).seconds, len(tokens))
+    most = int(tokens.max())
+    regime = int(graphs.regime(most, decodes_only))
+    count = Launches.of(
+        parts.model, scenario.model.weights, scenario.engine.tensor_parallel_size
+    ).number(regime, decodes_only)
+    lasts_s = device_s
+    if host is not None:
+        beside_s = host.beside_s(sequences) + host.launch_s(tokens, decodes_only)
+        lasts_s = host.before_s(sequences) + np.maximum(device_s, beside_s)
+    return {
+        "step_s": float(lasts_s.sum()),
+        "device_s": float(device_s.sum()),
+        "host_work_s": float(host.work_s(sequences)) * len(tokens) if host else 0.0,
+        "host_launch_s": float(host.launch_s(tokens, decodes_only).sum()) if host else 0.0,
+        "host_overlaps": scenario.engine.async_scheduling,
+        "regime": REGIMES[regime],
+        "padded_tokens": int(graphs.padded(most, decodes_only)),
+        "kernel_launches": int(count[0]),
+        "graph_launches": count[1] + count[2],
+    }
 
 
 def time_of(parts: Parts, work: Work) -> Phase:

@@ -122,6 +122,17 @@ def policy(name: str) -> Shown:
     return data, lambda: columns([(k, str(v)) for k, v in data.items()])
 
 
+def tiers(name: str) -> Shown:
+    """Show a preset of ``[tiers]``: every value with its source."""
+    from tierlab.simulator.tiers.preset import load_preset
+
+    preset = load_preset(name, "NAME")
+    data = asdict(preset)
+    rows = [(k, str(v), preset.sources.get(k, "")) for k, v in preset.values().items()]
+    title = f"{preset.name}: {preset.summary} ({preset.version})"
+    return data, lambda: f"{title}\n\n{columns(rows)}"
+
+
 def trace(name: str) -> Shown:
     """Show a log format, or a generator with its parameters and their sources."""
     from tierlab.traces.readers import registry as readers

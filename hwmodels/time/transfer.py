@@ -83,6 +83,11 @@ def _costs(link: Link, mechanism: str, facts: dict[str, Any]) -> CopyCosts:
     )
 
 
+def kernel_sms() -> float:
+    """Return the SMs that a copying kernel takes from compute while it runs."""
+    return float(_facts()["kernel"]["sms"])
+
+
 class LinkTransfer:
     """The transfer model of one link, from its datasheet figures.
 

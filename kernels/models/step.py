@@ -29,10 +29,18 @@ from tierlab.kernels.models.part import Part, Tokens
 from tierlab.kernels.models.rows import Rows
 from tierlab.kernels.models.sequence import add_decode, add_prefill
 from tierlab.kernels.models.weights import check_weights
+from tierlab.kernels.ops.sampling import PASSES
 from tierlab.kernels.ops.table import Work
 
 
-def dense_work(model: Model, weights: str, tp: int, tokens: ArrayLike, logits: ArrayLike) -> Work:
+def dense_work(
+    model: Model,
+    weights: str,
+    tp: int,
+    tokens: ArrayLike,
+    logits: ArrayLike,
+    sampling: str = "greedy",
+) -> Work:
     """Return what depends on the number of tokens alone, for n steps.
 
     Parameters
@@ -45,6 +53,8 @@ def dense_work(model: Model, weights: str, tp: int, tokens: ArrayLike, logits: A
         int64[n], new tokens of all sequences, prefill and decode.
     logits
         int64[n], sequences that sample a token in the step.
+    sampling
+        How, one of `ops.sampling.PASSES`.
 
     Returns
     -------
@@ -58,7 +68,7 @@ def dense_work(model: Model, weights: str, tp: int, tokens: ArrayLike, logits: A
         As `weights.weight_bytes`.
     """
     check_weights(model, weights)
-    m, sampling = np.broadcast_arrays(
+    m, sampled = np.broadcast_arrays(
         np.atleast_1d(np.asarray(tokens, np.int64)), np.asarray(logits, np.int64)
     )
     step = np.flatnonzero(m > 0)
@@ -67,7 +77,7 @@ def dense_work(model: Model, weights: str, tp: int, tokens: ArrayLike, logits: A
     for layer, times in model.dense_shapes:
         add_layer(Part(rows, times, tp, weights), model, layer, m[step])
     _final_norm(rows, model, m[step])
-    return Work.concat([rows.work(), _logits_work(model, tp, sampling)])
+    return Work.concat([rows.work(), _logits_work(model, tp, sampled, sampling)])
 
 
 def decode_work(
@@ -163,7 +173,7 @@ def _final_norm(rows: Rows, model: Model, m: Tokens) -> None:
     Part(rows, 1, 1).elementwise(m, model.hidden, 8.0 * model.hidden, constant)
 
 
-def _logits_work(model: Model, tp: int, count: Tokens) -> Work:
+def _logits_work(model: Model, tp: int, count: Tokens, sampling: str) -> Work:
     """Gather the rows that sample, project them, widen logits to float32, sample."""
     step = np.flatnonzero(count > 0)
     m, vocab = count[step], -(-model.vocab // tp)
@@ -173,5 +183,5 @@ def _logits_work(model: Model, tp: int, count: Tokens) -> Work:
     if tp > 1:
         part.add("all_gather", devices=tp, bytes=m * (2.0 * vocab))
     part.elementwise(m, model.vocab, 6.0 * model.vocab)
-    part.rows.add("sample", "fp32", "none", 1, m=m, n=model.vocab)
+    part.rows.add("sample", "fp32", "none", 1, m=m, n=model.vocab, k=PASSES[sampling])
     return part.rows.work()

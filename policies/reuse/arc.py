@@ -111,10 +111,15 @@ def _enter(s: State, slot: int, queue: int) -> None:
     s.reg[LENGTH + queue] += 1
 
 
+def remove(s: State, slot: int) -> None:
+    """Take a block out of T1 or T2, without a ghost."""
+    _leave(s, slot, s.where[slot])
+
+
 @dataclass(frozen=True)
 class Arc(Kept):
     """Keep recent and frequent blocks, in proportions learned from what left too early."""
 
     name: ClassVar[str] = "arc"
     paper: ClassVar[str] = "Megiddo and Modha, ARC: a self-tuning replacement cache, FAST 2003"
-    verbs: ClassVar[Verbs] = Verbs(find, evict, insert)
+    verbs: ClassVar[Verbs] = Verbs(find, evict, insert, remove=remove)

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from tierlab.policies.cache.state import State
 from tierlab.policies.cache.verbs import Kept, Verbs
-from tierlab.policies.reuse.lru import evict, insert
+from tierlab.policies.reuse.lru import evict, insert, remove
 
 
 def find(s: State, slot: int) -> bool:
@@ -21,4 +21,4 @@ class Fifo(Kept):
 
     name: ClassVar[str] = "fifo"
     paper: ClassVar[str] = "Belady, A study of replacement algorithms, IBM Systems Journal 5, 1966"
-    verbs: ClassVar[Verbs] = Verbs(find, evict, insert)
+    verbs: ClassVar[Verbs] = Verbs(find, evict, insert, remove=remove)

@@ -51,10 +51,15 @@ def evict(s: State) -> int:
     return slot
 
 
+def remove(s: State, slot: int) -> None:
+    """Take a block out of the heap."""
+    take(s, slot)
+
+
 @dataclass(frozen=True)
 class Gdsf(Kept):
     """Keep blocks used often and lately: frequency that fades with every eviction."""
 
     name: ClassVar[str] = "gdsf"
     paper: ClassVar[str] = "Cherkasova, Improving WWW proxies performance with GDSF, HPL-98-69"
-    verbs: ClassVar[Verbs] = Verbs(find, evict, insert, aux=True, key=True)
+    verbs: ClassVar[Verbs] = Verbs(find, evict, insert, remove=remove, aux=True, key=True)

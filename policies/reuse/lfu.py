@@ -92,6 +92,11 @@ def _new_node(s: State) -> int:
     return int(node)
 
 
+def remove(s: State, slot: int) -> None:
+    """Take a block out of its frequency."""
+    _leave(s, slot)
+
+
 @dataclass(frozen=True)
 class Lfu(Kept):
     """Keep the most often used blocks."""
@@ -101,4 +106,4 @@ class Lfu(Kept):
         "Shah, Mitra and Matani, An O(1) algorithm for implementing the LFU cache eviction "
         "scheme, 2010"
     )
-    verbs: ClassVar[Verbs] = Verbs(find, evict, insert, aux=True)
+    verbs: ClassVar[Verbs] = Verbs(find, evict, insert, remove=remove, aux=True)

@@ -39,10 +39,15 @@ def insert(s: State, slot: int) -> bool:
     return True
 
 
+def remove(s: State, slot: int) -> None:
+    """Take a block out of the queue."""
+    unlink(s, slot)
+
+
 @dataclass(frozen=True)
 class Lru(Kept):
     """Keep the most recently used blocks."""
 
     name: ClassVar[str] = "lru"
     paper: ClassVar[str] = "Mattson et al., Evaluation techniques for storage hierarchies, 1970"
-    verbs: ClassVar[Verbs] = Verbs(find, evict, insert)
+    verbs: ClassVar[Verbs] = Verbs(find, evict, insert, remove=remove)

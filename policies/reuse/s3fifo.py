@@ -103,6 +103,12 @@ def _evict_main(s: State) -> int:
     return slot
 
 
+def remove(s: State, slot: int) -> None:
+    """Take a block out of its queue, without a ghost."""
+    unlink(s, slot)
+    s.reg[N_SMALL if s.where[slot] == SMALL else N_MAIN] -= 1
+
+
 @dataclass(frozen=True)
 class S3Fifo(Kept):
     """Keep blocks that come back soon: three queues, the first of them small.
@@ -118,7 +124,7 @@ class S3Fifo(Kept):
 
     name: ClassVar[str] = "s3-fifo"
     paper: ClassVar[str] = "Yang et al., FIFO queues are all you need for cache eviction, SOSP 2023"
-    verbs: ClassVar[Verbs] = Verbs(find, evict, insert)
+    verbs: ClassVar[Verbs] = Verbs(find, evict, insert, remove=remove)
 
     def __post_init__(self) -> None:
         """Check the ranges."""

@@ -52,10 +52,17 @@ def insert(s: State, slot: int) -> bool:
     return True
 
 
+def remove(s: State, slot: int) -> None:
+    """Take a block out of the queue; a hand that stands there goes on."""
+    if s.reg[HAND] == slot:
+        s.reg[HAND] = s.link[slot, AHEAD]
+    unlink(s, slot)
+
+
 @dataclass(frozen=True)
 class Sieve(Kept):
     """Keep blocks that were used since a slow hand last passed."""
 
     name: ClassVar[str] = "sieve"
     paper: ClassVar[str] = "Zhang et al., SIEVE is simpler than LRU, NSDI 2024"
-    verbs: ClassVar[Verbs] = Verbs(find, evict, insert)
+    verbs: ClassVar[Verbs] = Verbs(find, evict, insert, remove=remove)

@@ -75,13 +75,18 @@ def _enter(s: State, slot: int, segment: int) -> None:
     s.reg[LENGTH + segment] += 1
 
 
+def remove(s: State, slot: int) -> None:
+    """Take a block out of its segment."""
+    _leave(s, slot)
+
+
 @dataclass(frozen=True)
 class Slru(Kept):
     """Keep blocks by how often they were hit lately, in four LRU segments."""
 
     name: ClassVar[str] = "slru"
     paper: ClassVar[str] = "Karedla, Love and Wherry, Caching strategies, IEEE Computer 27, 1994"
-    verbs: ClassVar[Verbs] = Verbs(find, evict, insert)
+    verbs: ClassVar[Verbs] = Verbs(find, evict, insert, remove=remove)
 
     def prepare(self, state: State) -> None:
         """Divide the capacity."""

@@ -12,7 +12,7 @@ from typing import ClassVar
 from tierlab.policies.cache.lists import last_free
 from tierlab.policies.cache.state import F0, NOW, State
 from tierlab.policies.cache.verbs import Kept, Verbs
-from tierlab.policies.reuse.lru import QUEUE, evict
+from tierlab.policies.reuse.lru import QUEUE, evict, remove
 from tierlab.policies.reuse.lru import find as touch
 from tierlab.policies.reuse.lru import insert as put
 
@@ -52,7 +52,7 @@ class Ttl(Kept):
 
     name: ClassVar[str] = "ttl"
     paper: ClassVar[str] = "Anthropic API documentation, Prompt caching: cache lifetime, 2025"
-    verbs: ClassVar[Verbs] = Verbs(find, evict, insert, stale, key=True)
+    verbs: ClassVar[Verbs] = Verbs(find, evict, insert, stale, remove, key=True)
 
     def __post_init__(self) -> None:
         """Check the range."""

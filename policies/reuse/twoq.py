@@ -69,6 +69,12 @@ def _remember(s: State, slot: int) -> None:
     s.reg[N_OUT] += 1
 
 
+def remove(s: State, slot: int) -> None:
+    """Take a block out of the FIFO or the LRU, without a ghost."""
+    unlink(s, slot)
+    s.reg[N_IN if s.where[slot] == IN else N_MAIN] -= 1
+
+
 @dataclass(frozen=True)
 class TwoQ(Kept):
     """Keep blocks that came back after a trial period.
@@ -84,7 +90,7 @@ class TwoQ(Kept):
 
     name: ClassVar[str] = "2q"
     paper: ClassVar[str] = "Johnson and Shasha, 2Q: a low overhead buffer management, VLDB 1994"
-    verbs: ClassVar[Verbs] = Verbs(find, evict, insert)
+    verbs: ClassVar[Verbs] = Verbs(find, evict, insert, remove=remove)
 
     def __post_init__(self) -> None:
         """Check the ranges."""

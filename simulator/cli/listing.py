@@ -70,6 +70,7 @@ KINDS: dict[str, Callable[[], Rows]] = {
     "models": _plain("tierlab.kernels.models.load:model_names", "model"),
     "designs": _plain("tierlab.policies.design:preset_names", "design"),
     "policies": _policies,
+    "tiers": _plain("tierlab.simulator.tiers.preset:tier_preset_names", "tiers preset"),
     "traces": _loaded("tierlab.traces.readers.registry:READERS", "format"),
     "generators": _loaded("tierlab.traces.synth.registry:GENERATORS", "generator"),
     "kernels": _operations,
@@ -96,9 +97,9 @@ Examples:
 def list_names(kind: str | None, as_json: bool) -> None:
     """List what can be named.
 
-    KIND is hardware, models, designs, policies, traces (log formats), generators, kernels
-    (operations), times (time models) or keys (of a scenario: default, meaning); all when
-    absent.
+    KIND is hardware, models, designs, policies, tiers (presets), traces (log formats),
+    generators, kernels (operations), times (time models) or keys (of a scenario: default,
+    meaning); all when absent.
     """
     if kind is not None and kind not in KINDS:
         raise BadInput("KIND", f"unknown kind {kind!r}", near(kind, KINDS))

@@ -61,6 +61,8 @@ def print_plan(p: dict[str, Any]) -> None:
     pairs("memory of one GPU", _memory(p))
     title = f"time of one request's prefill, and of one decode step of {p['batch']}"
     table(title, ("", "time", "p10", "p90", "tokens/s", "bound by", "source"), _phases(p))
+    columns = ("", "lasts", "device", "host", "launching", "regime", "launches", "as tokens")
+    table("how long the steps last with the host", columns, _steps(p))
 
 
 def _sizes(p: dict[str, Any]) -> list[tuple[str, str]]:
@@ -90,7 +92,8 @@ def _memory(p: dict[str, Any]) -> list[tuple[str, str]]:
         "usable_bytes": "x gpu_memory_utilization",
         "weights_bytes": "- weights",
         "activation_bytes": "- activation peak",
-        "non_torch_bytes": "- context, collectives, graphs",
+        "non_torch_bytes": "- context, collectives",
+        "graph_bytes": "- graphs",
         "kv_bytes": "= KV cache",
     }
     return [(labels[name], gib(abs(value))) for name, value in p["memory"].items()]
@@ -105,4 +108,17 @@ def _phases(p: dict[str, Any]) -> list[list[str]]:
         times = [duration(f[key]) for key in ("seconds", "p10_s", "p90_s")]
         source = f["source"] + (", extrapolated" if f["extrapolated"] else "")
         rows.append([name, *times, f"{f['tokens_per_s']:,.4g}", f["bound"], source])
+    return rows
+
+
+def _steps(p: dict[str, Any]) -> list[list[str]]:
+    from tierlab.kernels.base.units import duration
+
+    rows = []
+    for name in ("prefill", "decode"):
+        f = p[name]
+        times = [duration(f[key]) for key in ("step_s", "device_s", "host_work_s", "host_launch_s")]
+        times[2] += " beside" if f["host_overlaps"] else " before"
+        launches = f"{f['kernel_launches']} + {f['graph_launches']} graphs"
+        rows.append([name, *times, f["regime"], launches, f"{f['padded_tokens']:,}"])
     return rows

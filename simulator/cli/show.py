@@ -21,13 +21,14 @@ Examples:
   tierlab show model Qwen2.5-7B-Instruct-1M
   tierlab show design baseline
   tierlab show policy retention/full --json
+  tierlab show tiers sglang-hicache-timeout
 """,
 )
 @click.argument("kind")
 @click.argument("name")
 @options.as_json
 def show(kind: str, name: str, as_json: bool) -> None:
-    """Show NAME of KIND: hardware, model, design, policy, trace or price list."""
+    """Show NAME of KIND: hardware, model, design, policy, tiers, trace or price list."""
     if kind not in KINDS:
         raise BadInput("KIND", f"unknown kind {kind!r}", near(kind, KINDS))
     shown, text = KINDS[kind](name)
@@ -61,6 +62,12 @@ def _policy(name: str) -> Shown:
     return policy(name)
 
 
+def _tiers(name: str) -> Shown:
+    from tierlab.simulator.showing import tiers
+
+    return tiers(name)
+
+
 def _trace(name: str) -> Shown:
     from tierlab.simulator.showing import trace
 
@@ -72,5 +79,6 @@ KINDS: dict[str, Callable[[str], Shown]] = {
     "model": _model,
     "design": _design,
     "policy": _policy,
+    "tiers": _tiers,
     "trace": _trace,
 }

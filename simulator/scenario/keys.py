@@ -18,12 +18,18 @@ def keys() -> Iterator[tuple[str, str, str]]:
 
 
 def _keys(prefix: str, schema: type[BaseModel]) -> Iterator[tuple[str, str, str]]:
+    """Yield the keys of a table; a table like an earlier one of the same parent is not repeated."""
     from pydantic import BaseModel
 
+    seen: dict[type[BaseModel], str] = {}
     for name, field in schema.model_fields.items():
         inner = field.annotation
         if isinstance(inner, type) and issubclass(inner, BaseModel):
-            yield from _keys(f"{name}.", inner)
+            if inner in seen:
+                yield f"{prefix}{name}", "table", f"the keys of {prefix}{seen[inner]}"
+            else:
+                yield from _keys(f"{prefix}{name}.", inner)
+            seen.setdefault(inner, name)
         else:
             yield f"{prefix}{name}", _default(field), field.description or ""
 

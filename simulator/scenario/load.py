@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from tierlab.simulator.scenario.schema import Scenario
 
 
+_SHORT = {"design": "preset", "tiers": "preset"}
+"""The key that a section written as a plain string sets, where it is not ``name``."""
+
+
 def read_toml(path: Path, where: str) -> dict[str, Any]:
     """Read a TOML file.
 
@@ -57,7 +61,7 @@ def parse_setting(text: str) -> tuple[list[str], Any]:
 def apply_settings(data: dict[str, Any], settings: Iterable[str]) -> None:
     """Write ``--set`` values into `data`, in order.
 
-    ``model``, ``hardware`` and ``design`` given by name become tables on the way.
+    ``model``, ``hardware``, ``design`` and ``tiers`` given by name become tables on the way.
 
     Raises
     ------
@@ -70,7 +74,7 @@ def apply_settings(data: dict[str, Any], settings: Iterable[str]) -> None:
         for depth, key in enumerate(keys[:-1]):
             inner = table.setdefault(key, {})
             if isinstance(inner, str) and depth == 0:
-                inner = table[key] = {"preset" if key == "design" else "name": inner}
+                inner = table[key] = {_SHORT.get(key, "name"): inner}
             if not isinstance(inner, dict):
                 raise BadInput(
                     f"--set {text}", f"{key} is a value, not a table", "a key of a table"
@@ -113,9 +117,9 @@ def _anchor_paths(data: dict[str, Any], folder: Path) -> None:
     engine = data.get("engine")
     if isinstance(engine, dict):
         _anchor_router(engine, folder)
-    for section in ("model", "hardware", "design"):
+    for section in ("model", "hardware", "design", "tiers"):
         value = data.get(section)
-        key = "preset" if section == "design" else "name"
+        key = _SHORT.get(section, "name")
         if isinstance(value, dict) and isinstance(value.get(key), str):
             value[key] = _anchored(value[key], folder)
         elif isinstance(value, str):

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
+
+from tierlab.simulator.scenario.section import Section
+from tierlab.simulator.scenario.tiers import TiersSection
 
 
 def _named(value: Any) -> Any:
@@ -31,12 +34,6 @@ _KEYS_OF_ARRIVALS = {
 
 Policy = str | dict[str, Any] | None
 """A policy of `tierlab list policies`, the path of one's own, or a table with parameters."""
-
-
-class Section(BaseModel):
-    """A table of a scenario: unknown keys and NaN are refused, values do not change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)
 
 
 class ModelSection(Section):
@@ -62,6 +59,9 @@ class WorkloadSection(Section):
     format: str | None = Field(None, description="log format; detected when absent")
     columns: dict[str, str] = Field(
         default_factory=dict, description="tierlab column -> column of a generic log"
+    )
+    skip_bad: bool = Field(
+        False, description="leave malformed records out and count them, instead of stopping"
     )
     generator: str | None = Field(None, description="name of a generator, instead of a trace")
     parameters: dict[str, float | int | str] = Field(
@@ -101,6 +101,12 @@ class WorkloadSection(Section):
         return self
 
     @model_validator(mode="after")
+    def _bad_records_are_a_logs(self) -> WorkloadSection:
+        if self.skip_bad and self.trace is None:
+            raise ValueError("`skip_bad` needs a `trace`")
+        return self
+
+    @model_validator(mode="after")
     def _keys_of_these_arrivals(self) -> WorkloadSection:
         """Refuse a key that these arrivals would not look at."""
         for key, modes in _KEYS_OF_ARRIVALS.items():
@@ -110,6 +116,16 @@ class WorkloadSection(Section):
         if self.rate_per_s is None and self.arrivals in _RATED:
             raise ValueError(f"`arrivals` = {self.arrivals} needs `rate_per_s`")
         return self
+
+
+def _folded(value: Any) -> Any:
+    return value.strip().lower().replace("-", "_") if isinstance(value, str) else value
+
+
+GraphMode = Annotated[
+    Literal["full_and_piecewise", "full", "full_decode_only", "piecewise", "none"],
+    BeforeValidator(_folded),
+]
 
 
 class EngineSection(Section):
@@ -122,10 +138,26 @@ class EngineSection(Section):
     gpu_memory_utilization: float = Field(0.9, gt=0, le=1, description="share of GPU memory")
     num_gpu_blocks: int | None = Field(None, ge=1, description="overrides the memory formula")
     non_torch_bytes: float | None = Field(
-        None, ge=0, description="GPU memory of context, collectives and graphs"
+        None, ge=0, description="GPU memory of context and collectives"
     )
     async_scheduling: bool = Field(
         True, description="fix the next batch when a step starts, not when it ends"
+    )
+    cudagraph_mode: GraphMode = Field(
+        "full_and_piecewise",
+        description="what is recorded as CUDA graphs; none launches every kernel (enforce_eager)",
+    )
+    cudagraph_capture_sizes: list[int] | None = Field(
+        None, description="recorded token counts; by default vLLM's 1, 2, 4, 8, 16, ..."
+    )
+    max_cudagraph_capture_size: int | None = Field(
+        None, ge=1, description="largest recorded token count; by default min(2 max_num_seqs, 512)"
+    )
+    cudagraph_memory_bytes: float = Field(
+        0.0, ge=0, description="GPU memory of graphs; vLLM counts it from 0.21 on"
+    )
+    sampling: Literal["greedy", "random", "top_k_top_p"] = Field(
+        "greedy", description="how a token is chosen from its logits"
     )
     tensor_parallel_size: int = Field(1, ge=1, description="GPUs of a replica")
     replicas: int = Field(1, ge=1, description="engines like this one, behind a router")
@@ -136,6 +168,23 @@ class EngineSection(Section):
     )
 
 
+class HostSection(Section):
+    """``[time.host]``: what the engine costs the processor."""
+
+    name: str | None = Field(
+        None,
+        description="none, vllm-v1, or path of a TOML; by default vllm-v1, and none with a "
+        "profile, whose steps contain it",
+    )
+    step_s: float | None = Field(None, ge=0, description="fixed work of a step")
+    sequence_s: float | None = Field(None, ge=0, description="work of a step for each sequence")
+    launch_s: float | None = Field(None, ge=0, description="launching one kernel")
+    piece_s: float | None = Field(None, ge=0, description="launching a piece of a piecewise graph")
+    graph_s: float | None = Field(None, ge=0, description="launching the graph of a whole step")
+    request_s: float | None = Field(None, ge=0, description="before a request queues")
+    token_s: float | None = Field(None, ge=0, description="the same, for each prompt token")
+
+
 class TimeSection(Section):
     """``[time]``: where durations come from."""
 
@@ -144,6 +193,7 @@ class TimeSection(Section):
         description="time model, path of a measured table, or profile:FOLDER of whole steps",
     )
     band: Literal["p10", "mid", "p90"] = Field("mid", description="which end of the band to use")
+    host: Annotated[HostSection, BeforeValidator(_named)] = HostSection()
 
 
 class SloSection(Section):
@@ -178,5 +228,6 @@ class Scenario(Section):
     workload: WorkloadSection
     engine: EngineSection = EngineSection()
     design: Annotated[DesignSection, BeforeValidator(_design)] = DesignSection()
+    tiers: Annotated[TiersSection, BeforeValidator(_design)] = TiersSection()
     time: TimeSection = TimeSection()
     slo: SloSection = SloSection()

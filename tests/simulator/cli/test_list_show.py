@@ -7,6 +7,7 @@ LISTED = {
     "models": ["Llama-3.1-8B", "DeepSeek-V3", "Bamba-9B"],
     "designs": ["baseline"],
     "policies": ["retention/full", "reuse/none"],
+    "tiers": ["vllm-offloading", "lmcache"],
     "traces": ["mooncake", "generic"],
     "generators": ["agentic", "poisson"],
     "kernels": ["decode_attention", "gemm"],
@@ -42,6 +43,7 @@ def test_show_draws_a_system_with_sources(tierlab):
         ("model", "gpt-oss-120b", "window 128"),
         ("design", "baseline", "arXiv"),
         ("policy", "representation/bf16", "arXiv 1905.12322"),
+        ("tiers", "sglang-hicache-timeout", "PR 23309"),
         ("trace", "mooncake", "mooncake"),
     ],
 )

@@ -1,0 +1,1 @@
+"""Copies in time: streams, links that share their bandwidth, and a ledger of every byte."""
