@@ -1,20 +1,22 @@
 """What a request costs the serving engine, beside AISimulate where its command is given.
 
-python benchmarks/bench_serving.py [AISIMULATE]
+python benchmarks/bench_serving.py [--peer AISIMULATE | --mooncake TRACE | --growing]
 
 Poisson arrivals of 1,024-token prompts and 256-token answers at 5 a second, Qwen3-32B in fp8 on one
 H200. Prints wall time at 2,000 and 20,000 requests and the marginal cost between them, and where
-AISIMULATE (the path of its command) is given the ratio of both, measured in turns.
+AISIMULATE (the path of its command) is given the ratio of both, measured in turns. The others print
+the Mooncake conversation trace on eight replicas, and the cost of a request up to 1,000,000.
 """
 
 import json
 import math
 import resource
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
+
+import click
 
 from tierlab.simulator.scenario.load import validate
 from tierlab.simulator.serving.run import simulate
@@ -84,22 +86,73 @@ def show(name: str, seconds: dict[int, float]) -> float:
     return marginal_ms
 
 
-if __name__ == "__main__":
+def against_peer(command: str | None) -> None:
+    """Print the table of both tools."""
     ours(50)
     times = {"tierlab": {n: float("inf") for n in SIZES}}
-    if len(sys.argv) > 1:
+    if command:
         times["AISimulate"] = dict(times["tierlab"])
     with tempfile.TemporaryDirectory() as name:
         for _ in range(REPEATS):
             for n in SIZES:
                 times["tierlab"][n] = min(times["tierlab"][n], ours(n))
-                if len(sys.argv) > 1:
-                    took = peer(sys.argv[1], n, Path(name))
+                if command:
+                    took = peer(command, n, Path(name))
                     times["AISimulate"][n] = min(times["AISimulate"][n], took)
     print(f"best of {REPEATS}: seconds at {SIZES[0]:,} and {SIZES[1]:,} requests,")
     print("and the marginal cost of a request in ms")
     margins = [show(tool, seconds) for tool, seconds in times.items()]
     if len(margins) > 1:
         print(f"ratio of the marginal costs, tierlab / AISimulate: {margins[0] / margins[1]:.2f}")
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"peak memory of this process: {peak:.0f} MiB")
+
+
+def growing() -> None:
+    """Print the cost of a request as runs grow."""
+    print("requests, seconds, ms a request, peak memory of this process in MB")
+    for n in (10_000, 100_000, 1_000_000):
+        took = ours(n)
+        print(f"{n:>9,}{took:9.2f}{took / n * 1e3:9.4f}{peak_mb():9.0f}")
+
+
+def mooncake(trace: str) -> None:
+    """Print the Mooncake conversation trace on eight replicas."""
+    scenario = validate(
+        {
+            "model": "Llama-3.1-8B",
+            "hardware": "8xH200",
+            "design": "vllm",
+            "workload": {"trace": trace},
+            "engine": {"replicas": 8, "block_size": 512},
+        },
+        "benchmark",
+    )
+    took = []
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        simulate(scenario)
+        took.append(time.perf_counter() - start)
+    print(f"Mooncake conversation, 8 replicas, 512-token blocks: best of {REPEATS}")
+    print(f"{min(took):.2f} s, peak memory of this process {peak_mb():.0f} MB")
+
+
+def peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+
+
+@click.command()
+@click.option("--peer", "command", help="path of AISimulate's command")
+@click.option("--mooncake", "trace", help="path of conversation_trace.jsonl: this alone")
+@click.option("--growing", "grows", is_flag=True, help="up to 1,000,000 requests: this alone")
+def main(command: str | None, trace: str | None, grows: bool) -> None:
+    """Time the serving engine."""
+    if trace:
+        mooncake(trace)
+    elif grows:
+        ours(50)
+        growing()
+    else:
+        against_peer(command)
+
+
+if __name__ == "__main__":
+    main()

@@ -159,6 +159,11 @@ class EngineSection(Section):
     sampling: Literal["greedy", "random", "top_k_top_p"] = Field(
         "greedy", description="how a token is chosen from its logits"
     )
+    fidelity: Literal["step", "layer"] = Field(
+        "step",
+        description="step: loads and steps overlap by a closed form; layer: every layer is an "
+        "event, which needs tiers below HBM to differ",
+    )
     tensor_parallel_size: int = Field(1, ge=1, description="GPUs of a replica")
     replicas: int = Field(1, ge=1, description="engines like this one, behind a router")
     routing: str | dict[str, Any] = Field(

@@ -19,6 +19,7 @@ from tierlab.simulator.serving.engine.new import new_columns, new_core, new_name
 from tierlab.simulator.serving.estimates import Estimates, Timer
 from tierlab.simulator.serving.fleet import Fleet, Node
 from tierlab.simulator.serving.kvcache import KvCache
+from tierlab.simulator.serving.layers import Layers
 from tierlab.simulator.serving.places import Places, find_places
 from tierlab.simulator.serving.reads import bytes_read
 from tierlab.simulator.serving.replica import Replica
@@ -126,6 +127,9 @@ class _Below:
             self.env, core, tiers, loading, self.network, places, self.estimates, replica.wake
         )
         replica.tiering = tiering
+        if self.scenario.engine.fidelity == "layer":
+            tiering.by_layer = True
+            replica.layers = Layers(self.env, core, self.estimates.layers, tiering)
 
 
 def _add_tiers(

@@ -22,6 +22,7 @@ from tierlab.simulator.serving.engine import state
 from tierlab.simulator.serving.engine.compiled import engine
 from tierlab.simulator.serving.engine.loop import submit
 from tierlab.simulator.serving.engine.state import Core
+from tierlab.simulator.serving.layers import Layers
 from tierlab.simulator.serving.tiering import Tiering
 
 Floats = NDArray[np.float64]
@@ -46,6 +47,8 @@ class Replica:
         float64[requests], what passes between a request's arrival and its place in the queue.
     tiering
         The tiers below HBM, if there are any; then `exact` holds.
+    layers
+        With fidelity ``layer``, what lets steps pass layer by layer.
     """
 
     env: simpy.Environment
@@ -55,6 +58,7 @@ class Replica:
     on_answer: Callable[[int], None]
     queued_after_s: Floats
     tiering: Tiering | None = None
+    layers: Layers | None = None
 
     def __post_init__(self) -> None:
         self._advance = engine(self.clock.module)
@@ -112,7 +116,8 @@ class Replica:
         while stopped not in (state.RUNS, state.SLEEPS, state.LOADS):
             stopped = self._run(now_s)
         self._due = None
-        if stopped == state.RUNS:
+        by_itself = self.layers is not None and self.layers.begin()
+        if stopped == state.RUNS and not by_itself:
             self._due = self._call(float(self.core.real[state.NEXT]), self._at_boundary)
 
     def _run(self, now_s: float) -> int:

@@ -8,7 +8,7 @@ that are evicted to a tier that is written back are reused at once: their copy g
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -55,6 +55,8 @@ class Tiering:
         What loading and computing would cost.
     wake
         Called when the replica may go on.
+    by_layer
+        Steps are simulated layer by layer (`layers.Layers`).
     reused
         Prompt tokens that each tier served, those not computed or reused before alone.
     flows
@@ -69,6 +71,7 @@ class Tiering:
     places: Places
     estimates: Estimates
     wake: Callable[[], None] = lambda: None
+    by_layer: bool = False
     reused: dict[str, int] = field(default_factory=dict)
     flows: dict[str, Flow] = field(default_factory=dict)
 
@@ -77,6 +80,7 @@ class Tiering:
         self._found: dict[int, Found] = {}
         self._told: dict[int, int] = {}
         self._prefetching: dict[int, Prefetch] = {}
+        self._layers: list[_Layerwise] = []
         self._transfers: dict[Move, list[Transfer]] = {}
 
     def arrived(self, row: int, queue: Callable[[int], None]) -> None:
@@ -142,17 +146,18 @@ class Tiering:
         left = self._taken(state.LEFT, self.core.left)
         if len(left):
             self._copy(self.tiers.evicted_from_hbm(left, self.env.now))
-        self._stretch()
+        self.core.real[state.STRETCH] = 1.0 if self.by_layer else self.stretch()
 
-    def _stretch(self) -> None:
-        """Let steps last longer beside copies: kernels take SMs, all of them HBM bandwidth.
+    def stretch(self) -> float:
+        """Return how much longer compute lasts beside the copies of this moment.
 
-        Steps are taken to be bound by both, which is an upper bound.
+        Kernels take SMs, all copies take HBM bandwidth. Steps are taken to be bound by both, which
+        is an upper bound.
         """
         gpu = self.places.gpus[0]
         free = 1.0 - self.network.sm_share(gpu)
         hbm = self.network.hbm_bytes_per_s(gpu) / self.places.hbm_bytes_per_s
-        self.core.real[state.STRETCH] = 1.0 / (free * (1.0 - min(hbm, 0.99)))
+        return 1.0 / (free * (1.0 - min(hbm, 0.99)))
 
     def _taken(self, count: int, entries: NDArray[Any]) -> NDArray[Any]:
         number = int(self.core.reg[count])
@@ -168,24 +173,40 @@ class Tiering:
         if self.core.reg[state.LOAD_MODE] != state.REQUEST_ASYNC:
             self.core.reg[state.HELD_UP] += 1
         ended = partial(self._loaded, row, load, self.env.now)
-        copies = _Group(len(load.legs) * len(self.places.gpus), ended)
+        layerwise = self.by_layer and self.core.reg[state.LOAD_MODE] == state.LAYERWISE
+        parts = self.estimates.layers if layerwise else 1
+        layers = _Layerwise(self.env, parts, len(load.legs) * len(self.places.gpus), ended)
+        if layerwise:
+            self._layers.append(layers)
         for leg in load.legs:
-            self._bring(leg, copies)
+            self._bring(leg, layers)
 
-    def _bring(self, leg: Leg, copies: _Group) -> None:
-        """Load one tier's part, each rank its share."""
+    def layer_has_come(self, layer: int) -> Generator[simpy.Event, Any, None]:
+        """Wait for a layer of all loads of the step under way."""
+        for load in self._layers:
+            if not load.come[layer].triggered:
+                yield load.come[layer]
+
+    def forget_layers(self) -> None:
+        """Say that the step under way has ended."""
+        self._layers = []
+
+    def _bring(self, leg: Leg, layers: _Layerwise) -> None:
+        """Load one tier's part, each rank its share, layer after layer."""
         self.flows[leg.tier].read_bytes += leg.nbytes
         self.flows[HBM].written_bytes += leg.nbytes
+        parts = len(layers.come)
         for gpu in self.places.gpus:
-            self.network.submit(
-                self.places.nodes[leg.tier],
-                gpu,
-                leg.nbytes / len(self.places.gpus),
-                pieces=leg.pieces,
-                mechanism=leg.mechanism,
-                cause="hit",
-                then=copies.one_less,
-            )
+            for layer in range(parts):
+                self.network.submit(
+                    self.places.nodes[leg.tier],
+                    gpu,
+                    leg.nbytes / len(self.places.gpus) / parts,
+                    pieces=max(leg.pieces / parts, 1),
+                    mechanism=leg.mechanism,
+                    cause="hit",
+                    then=partial(layers.one_less, layer),
+                )
 
     def _credit(self, load: Load, fresh: int) -> None:
         for leg in reversed(load.legs):
@@ -201,7 +222,7 @@ class Tiering:
             reg[state.HELD_UP] -= 1
         if reg[state.LOAD_MODE] == state.BLOCKING:
             real[state.NOW] = max(real[state.NOW], now)
-        elif reg[state.LOAD_MODE] == state.LAYERWISE:
+        elif reg[state.LOAD_MODE] == state.LAYERWISE and not self.by_layer:
             self._overlap(began_s, now)
         self.wake()
 
@@ -285,6 +306,23 @@ class Tiering:
         blocks = int(self.core.r.input_tokens[row]) // int(self.core.reg[state.BLOCK_SIZE])
         lookups().name_blocks(self.core.names, row, 0, blocks)
         return self.core.names.scratch[:blocks].copy()
+
+
+class _Layerwise:
+    """A load in parts, one a layer; each comes once all ranks and tiers have sent it."""
+
+    def __init__(
+        self, env: simpy.Environment, parts: int, copies: int, then: Callable[[], None]
+    ) -> None:
+        self.come = [simpy.Event(env) for _ in range(parts)]
+        self._left = [copies] * parts
+        self._all = _Group(parts, then)
+
+    def one_less(self, layer: int, _: object = None) -> None:
+        self._left[layer] -= 1
+        if not self._left[layer]:
+            self.come[layer].succeed()
+            self._all.one_less()
 
 
 class _Group:

@@ -149,6 +149,13 @@ def grow(b: Blocks, table: Any, seat: int, held: int, wanted: int, left: Any, nu
     return number
 
 
+def next_is_cached(b: Blocks) -> bool:
+    """Say whether the next block to be taken can still be hit."""
+    head = len(b.holders)
+    first = b.after[head]
+    return first != head and b.content[first] != 0
+
+
 def remember(b: Blocks, table: Any, seat: int, first: int, contents: Any, number: int) -> None:
     """Let a row's blocks from `first` on be hit; content that is known elsewhere stays there."""
     for i in range(number):

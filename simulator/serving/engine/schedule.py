@@ -24,7 +24,7 @@ from tierlab.simulator.serving.engine.moves import (
     leave_finished,
     take_seat,
 )
-from tierlab.simulator.serving.engine.pool import FREE, VERSION
+from tierlab.simulator.serving.engine.pool import FREE, VERSION, next_is_cached
 from tierlab.simulator.serving.engine.state import (
     ASKED,
     ASKED_HITS,
@@ -249,7 +249,18 @@ def quiet_steps(core: Core, batch: Batch) -> int:
     for i in range(decodes):
         row = batch.decodes[i]
         most = min(most, core.r.output_tokens[row] - core.r.generated[row])
+    if len(core.left) and next_is_cached(core.blocks):
+        most = min(most, _steps_without_blocks(core, batch))
     return max(1, _steps_that_fit(core, batch, most))
+
+
+def _steps_without_blocks(core: Core, batch: Batch) -> int:
+    """Return for how many steps nobody needs a block: what is evicted is told when it happens."""
+    steps, size = core.reg[LIMIT_STEPS], core.reg[BLOCK_SIZE]
+    for i in range(batch.number[0]):
+        tokens = core.r.computed[batch.decodes[i]]
+        steps = min(steps, (tokens + size - 1) // size * size - tokens)
+    return steps + 1
 
 
 def _steps_that_fit(core: Core, batch: Batch, most: int) -> int:

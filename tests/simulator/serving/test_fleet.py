@@ -295,10 +295,11 @@ def test_equal_runs_are_equal(trace, served, routing):
         np.testing.assert_array_equal(column, two[name])
 
 
+@pytest.mark.parametrize("arrivals", ["open", "closed"])
 @pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
 @pytest.mark.parametrize("routing", ROUTERS)
 def test_macro_steps_change_no_time_and_no_choice(
-    trace, served, routing, asynchronous, monkeypatch
+    trace, served, routing, asynchronous, arrivals, monkeypatch
 ):
     rng = np.random.default_rng(21)
     n = 80
@@ -314,14 +315,16 @@ def test_macro_steps_change_no_time_and_no_choice(
         ids=[[s * 100 + i for i in range(p // 32)] for s, p in zip(session, prompt, strict=True)],
     )
 
+    limits = {"max_open_sessions": 12} if arrivals == "closed" else {}
+
     def run():
         return served(
             requests,
             step_s=0.37,
             token_s=0.0011,
-            arrivals="closed",
+            arrivals=arrivals,
             design="vllm",
-            workload={"max_open_sessions": 12, "reuse_output": 0.5},
+            workload={"reuse_output": 0.5, **limits},
             replicas=3,
             routing=routing,
             async_scheduling=asynchronous,
