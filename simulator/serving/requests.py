@@ -32,7 +32,7 @@ class Requests:
     Attributes
     ----------
     queued_s
-        float64, when the engine took it in.
+        float64, when the engine first saw it: vLLM's QUEUED event, at a step's boundary.
     input_tokens, output_tokens
         int64, from the trace.
     computed

@@ -69,8 +69,8 @@ from tierlab.simulator.serving.engine.state import (
 
 
 def submit(core: Core, row: int, at_s: float) -> None:
-    """Hand over a request that queues from now on."""
-    core.r.queued_s[row] = at_s
+    """Hand over a request: it queues once a batch is fixed after this."""
+    core.r.ready_s[row] = at_s
     append(core.reg, core.r.link, INBOX, row)
 
 
@@ -140,7 +140,7 @@ def _first_arrival(core: Core, inbox: bool) -> float:
     if reg[READY]:
         first = r.ready_s[reg[READY_HEAD]]
     if inbox and reg[INBOX]:
-        first = min(first, r.queued_s[reg[INBOX_HEAD]])
+        first = min(first, r.ready_s[reg[INBOX_HEAD]])
     return first
 
 

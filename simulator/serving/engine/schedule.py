@@ -71,9 +71,9 @@ def begin(core: Core, at_s: float) -> None:
     Whoever runs goes on, but for those that are preempted. `admit` and `fix` do the rest.
     """
     reg, r = core.reg, core.r
-    while reg[INBOX] and r.queued_s[reg[INBOX_HEAD]] <= at_s:
+    while reg[INBOX] and r.ready_s[reg[INBOX_HEAD]] <= at_s:
         row = pop(reg, r.link, INBOX)
-        r.status[row] = IS_WAITING
+        r.status[row], r.queued_s[row] = IS_WAITING, at_s
         append(reg, r.link, WAITING, row)
     while reg[READY] and r.ready_s[reg[READY_HEAD]] <= at_s:
         prepend(reg, r.link, WAITING, pop(reg, r.link, READY))

@@ -118,6 +118,7 @@ class Columns(NamedTuple):
 
     The first are columns of `Requests`. `loads` are the blocks to be loaded from lower tiers at
     admission, `fresh` their tokens that no one had computed or reused for this request yet.
+    `ready_s` is when a request came into the inbox, or had its blocks.
     """
 
     input_tokens: Ints
