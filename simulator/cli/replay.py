@@ -28,6 +28,9 @@ Examples:
 @click.option(
     "--column", "column_map", multiple=True, metavar="OURS=THEIRS", help="Column of a generic log."
 )
+@click.option(
+    "--skip-bad", is_flag=True, help="Leave malformed records out; count and list them on stderr."
+)
 @options.simulation
 def replay(
     trace: str,
@@ -36,6 +39,7 @@ def replay(
     design: str | None,
     log_format: str | None,
     column_map: tuple[str, ...],
+    skip_bad: bool,
     settings: tuple[str, ...],
     output: Path | None,
     as_json: bool,
@@ -51,6 +55,8 @@ def replay(
     if column_map:
         pairs = [parse_setting(pair) for pair in column_map]
         workload["columns"] = {key[0]: str(value) for key, value in pairs}
+    if skip_bad:
+        workload["skip_bad"] = True
     data: dict[str, Any] = {"model": model, "hardware": hardware, "workload": workload}
     if design:
         data["design"] = design

@@ -15,6 +15,7 @@ from tierlab.simulator.results.manifest import dump_json
 from tierlab.simulator.results.write import write_run
 from tierlab.simulator.scenario.schema import Scenario
 from tierlab.simulator.serving.run import Run, simulate
+from tierlab.simulator.workload import records
 
 BANDED = ("ttft_s", "tpot_s", "itl_s", "e2e_s", "queue_s")
 ENDS = ("p10", "p90")
@@ -27,7 +28,7 @@ def run_scenario(scenario: Scenario, bands: bool) -> tuple[Run, dict[str, Any]]:
     """
     with progress("simulating", "requests") as report:
         run = simulate(scenario, report)
-    summary = summarise(run)
+    summary = summarise(run) | records(scenario.workload)
     if bands:
         summary["bands"] = {end: summarise(simulate(_at(scenario, end))) for end in ENDS}
         for figures in summary["bands"].values():

@@ -47,6 +47,7 @@ def convert(
     log_format: str | None,
     column_map: tuple[str, ...],
     seed: int,
+    skip_bad: bool,
     output: Path,
     block_tokens: int | None,
     no_jitter: bool,
@@ -58,13 +59,17 @@ def convert(
     Arrivals on a coarse clock are spread over its tick by --seed, as every command reads them.
     """
     trace_options.check_output(output, force)
-    log = trace_options.read_log(trace, log_format, column_map, seed, jitter=not no_jitter)
+    source = trace_options.Source(trace, log_format, column_map, seed, skip_bad)
+    found = trace_options.read_log(source, jitter=not no_jitter, as_json=as_json)
+    log = found.trace
     if block_tokens is not None:
         from tierlab.traces.reblock import reblock
 
         log = reblock(log, block_tokens)
     written_bytes = trace_options.write_output(log, output)
-    report(described(log) | {"output": str(output), "output_bytes": written_bytes}, as_json)
+    written = {"output": str(output), "output_bytes": written_bytes}
+    told = trace_options.records(source, found) if as_json else {}
+    report(described(log) | written | told, as_json)
 
 
 def described(log: Trace) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import click
 
 from tierlab.kernels.base.errors import BadInput
 from tierlab.kernels.base.names import pick
-from tierlab.simulator.cli.trace_options import read_log, source
+from tierlab.simulator.cli.trace_options import Source, read_log, records, source
 
 if TYPE_CHECKING:
     from tierlab.simulator.curves.count import Curve
@@ -64,6 +64,7 @@ def mrc(
     log_format: str | None,
     column_map: tuple[str, ...],
     seed: int,
+    skip_bad: bool,
     output: Path | None,
     as_json: bool,
 ) -> None:
@@ -83,11 +84,13 @@ def mrc(
     per_token = _kv_bytes_per_token(model)
     if output and output.suffix.lower() != ".html":
         check_target(output)
-    log = read_log(trace, log_format, column_map, seed)
+    named = Source(trace, log_format, column_map, seed, skip_bad)
+    read = read_log(named, as_json=as_json or output is not None)
+    log = read.trace
     with progress("counting", "blocks") as report:
         found = curves(log, policies, capacities, prefix=prefix, progress=report)
     block_bytes = None if per_token is None else per_token * log.block_tokens
-    content = _content(found, block_bytes)
+    content = _content(found, block_bytes) | records(named, read)
     if output:
         _write(output, found, content, _inputs(log, hits, model, seed), block_bytes)
     if as_json:

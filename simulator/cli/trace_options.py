@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,6 +12,7 @@ import click
 from tierlab.kernels.base.errors import BadInput
 
 if TYPE_CHECKING:
+    from tierlab.traces.read import Reading
     from tierlab.traces.schema import Trace
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -26,6 +28,11 @@ _SOURCE = (
         help="Column of a generic log. Repeatable.",
     ),
     click.option("--seed", default=0, show_default=True, help="Of the jitter of coarse clocks."),
+    click.option(
+        "--skip-bad",
+        is_flag=True,
+        help="Leave malformed records out; count and list them on stderr, all of them in --json.",
+    ),
 )
 
 force = click.option("--force", is_flag=True, help="Overwrite a file that is no tierlab trace.")
@@ -38,10 +45,26 @@ def source(command: F) -> F:
     return command
 
 
-def read_log(
-    trace: str, log_format: str | None, column_map: Sequence[str], seed: int, *, jitter: bool = True
-) -> Trace:
-    """Read the log that the options name, with progress.
+@dataclass(frozen=True)
+class Source:
+    """The log that a command line names, and how it is read."""
+
+    trace: str
+    log_format: str | None
+    column_map: Sequence[str]
+    seed: int
+    skip_bad: bool = False
+
+
+def read_log(source: Source, *, jitter: bool = True, as_json: bool = False) -> Reading:
+    """Read a log with progress; tell on stderr what was left out, as failed or malformed.
+
+    Parameters
+    ----------
+    jitter
+        Whether arrivals on a coarse clock are spread.
+    as_json
+        The tally is to be printed as JSON: it keeps all malformed records.
 
     Raises
     ------
@@ -49,13 +72,28 @@ def read_log(
         The log or an option is not as it should be.
     """
     from tierlab.simulator.cli.progress import progress
-    from tierlab.traces.read import read_trace
+    from tierlab.traces import read
 
-    columns = dict(_column(pair) for pair in column_map)
+    columns = dict(_column(pair) for pair in source.column_map)
     with progress("reading", "B") as bar:
-        return read_trace(
-            trace, log_format, columns=columns, seed=seed, jitter=jitter, progress=bar
+        found = read.read_log(
+            source.trace,
+            source.log_format,
+            columns=columns,
+            seed=source.seed,
+            jitter=jitter,
+            skip_bad=source.skip_bad,
+            keep_all=as_json,
+            progress=bar,
         )
+    for note in found.tally.notes(source.trace):
+        click.echo(note, err=True)
+    return found
+
+
+def records(source: Source, found: Reading) -> dict[str, Any]:
+    """Return what ``--json`` adds with ``--skip-bad``: the key `records`."""
+    return {"records": found.tally.to_json()} if source.skip_bad else {}
 
 
 def _column(pair: str) -> tuple[str, str]:

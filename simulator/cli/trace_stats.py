@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from tierlab.traces.schema import Trace
+    from tierlab.traces.read import Reading
     from tierlab.traces.statistics.summary import KvModel
 
 
@@ -46,6 +46,7 @@ def stats(
     log_format: str | None,
     column_map: tuple[str, ...],
     seed: int,
+    skip_bad: bool,
     model: str | None,
     output: Path | None,
     as_json: bool,
@@ -58,12 +59,12 @@ def stats(
     kv = _kv_model(model)
     if output is not None:
         _check_page(output)
-    source = (trace, log_format, column_map, seed)
-    log = trace_options.read_log(*source, jitter=False)
+    source = trace_options.Source(trace, log_format, column_map, seed, skip_bad)
+    log = trace_options.read_log(source, jitter=False, as_json=as_json)
     from tierlab.traces.statistics.summary import measure, summary
 
-    measured = measure(log, kv, _spread_arrivals(log, source))
-    told = summary(measured)
+    measured = measure(log.trace, kv, _spread_arrivals(log, seed))
+    told = summary(measured) | trace_options.records(source, log)
     if output is not None:
         from tierlab.simulator.trace_report import write_page
 
@@ -91,15 +92,13 @@ def _check_page(output: Path) -> None:
         raise BadInput("-o", f"{output} is a folder", "a path that ends in .html")
 
 
-def _spread_arrivals(
-    log: Trace, source: tuple[str, str | None, tuple[str, ...], int]
-) -> NDArray[np.float64]:
+def _spread_arrivals(log: Reading, seed: int) -> NDArray[np.float64]:
     """Return arrivals as other commands read them: spread if the format's clock is coarse."""
-    import numpy as np
+    if not log.ticked:
+        return log.trace.arrival_s
+    from tierlab.traces.jitter import spread
 
-    if len(np.unique(log.arrival_s)) == len(log):
-        return log.arrival_s
-    return trace_options.read_log(*source).arrival_s
+    return spread(log.trace.arrival_s, seed)
 
 
 def _print(told: dict[str, Any], as_json: bool) -> None:

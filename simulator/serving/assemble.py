@@ -53,7 +53,7 @@ def make_fleet(
     timer, clock = _timer(scenario, parts)
     names, specs = _names(scenario, parts, trace), _specs(scenario, parts)
     reads = bytes_read(parts.model, parts.design, engine.tensor_parallel_size, parts.max_model_len)
-    exact = scenario.workload.arrivals == "closed" or bool(specs)
+    exact = scenario.workload.arrivals == "closed"
     written_back = bool(specs) and specs[0].write == "back"
     host = host_time(scenario, parts)
     delays = np.zeros(requests.n) if host is None else host.queued_after_s(requests.input_tokens)

@@ -46,7 +46,7 @@ class Replica:
     queued_after_s
         float64[requests], what passes between a request's arrival and its place in the queue.
     tiering
-        The tiers below HBM, if there are any; then `exact` holds.
+        The tiers below HBM, if there are any; then nothing is run ahead of either.
     layers
         With fidelity ``layer``, what lets steps pass layer by layer.
     """
@@ -122,7 +122,8 @@ class Replica:
 
     def _run(self, now_s: float) -> int:
         """Call the loop once and see to what it stopped for."""
-        horizon_s = now_s if self.exact else float(self.env.peek())
+        waits = self.exact or self.tiering is not None
+        horizon_s = now_s if waits else float(self.env.peek())
         stopped = self._advance(self.core, self.clock.arrays, now_s, horizon_s, self.exact)
         if stopped == state.LACKS_TIMES:
             self.clock.learn(int(self.core.reg[state.MISSING]))

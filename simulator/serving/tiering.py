@@ -81,6 +81,7 @@ class Tiering:
         self._told: dict[int, int] = {}
         self._prefetching: dict[int, Prefetch] = {}
         self._layers: list[_Layerwise] = []
+        self._in_flight = 0
         self._transfers: dict[Move, list[Transfer]] = {}
 
     def arrived(self, row: int, queue: Callable[[int], None]) -> None:
@@ -134,19 +135,22 @@ class Tiering:
 
     def _give_up(self, prefetch: Prefetch) -> None:
         for move in self.tiers.stop_prefetch(prefetch):
-            for transfer in self._transfers.pop(move, ()):
+            for transfer in self._transfers.get(move, ()):
                 self.network.cancel(transfer)
 
     def collect(self) -> None:
         """See to what the loop listed: loads to begin, blocks computed, blocks evicted."""
-        for row in self._taken(state.STARTED, self.core.started):
-            self._load(int(row))
-        for row, _, after in self._taken(state.FILLED, self.core.filled):
-            self._computed(int(row), int(after))
-        left = self._taken(state.LEFT, self.core.left)
-        if len(left):
+        core, reg = self.core, self.core.reg
+        if reg[state.STARTED]:
+            for row in self._taken(state.STARTED, core.started).tolist():
+                self._load(row)
+        if reg[state.FILLED]:
+            for row, _, after in self._taken(state.FILLED, core.filled).tolist():
+                self._computed(row, after)
+        if reg[state.LEFT]:
+            left = self._taken(state.LEFT, core.left)
             self._copy(self.tiers.evicted_from_hbm(left, self.env.now))
-        self.core.real[state.STRETCH] = 1.0 if self.by_layer else self.stretch()
+        core.real[state.STRETCH] = 1.0 if self.by_layer else self.stretch()
 
     def stretch(self) -> float:
         """Return how much longer compute lasts beside the copies of this moment.
@@ -154,6 +158,8 @@ class Tiering:
         Kernels take SMs, all copies take HBM bandwidth. Steps are taken to be bound by both, which
         is an upper bound.
         """
+        if not self._in_flight:
+            return 1.0
         gpu = self.places.gpus[0]
         free = 1.0 - self.network.sm_share(gpu)
         hbm = self.network.hbm_bytes_per_s(gpu) / self.places.hbm_bytes_per_s
@@ -196,6 +202,7 @@ class Tiering:
         self.flows[leg.tier].read_bytes += leg.nbytes
         self.flows[HBM].written_bytes += leg.nbytes
         parts = len(layers.come)
+        self._in_flight += parts * len(self.places.gpus)
         for gpu in self.places.gpus:
             for layer in range(parts):
                 self.network.submit(
@@ -205,8 +212,12 @@ class Tiering:
                     pieces=max(leg.pieces / parts, 1),
                     mechanism=leg.mechanism,
                     cause="hit",
-                    then=partial(layers.one_less, layer),
+                    then=partial(self._layer_came, layers, layer),
                 )
+
+    def _layer_came(self, layers: _Layerwise, layer: int, _: Transfer) -> None:
+        self._in_flight -= 1
+        layers.one_less(layer)
 
     def _credit(self, load: Load, fresh: int) -> None:
         for leg in reversed(load.legs):
@@ -265,12 +276,15 @@ class Tiering:
 
     def _copy(self, moves: list[Move], then: Callable[[], None] | None = None) -> None:
         """Make copies; call `then` when all of them have ended."""
-        for tier in self.tiers.tiers:
-            flow, held = self.flows[tier.spec.name], len(tier.store) * tier.spec.block_bytes
-            flow.peak_bytes = max(flow.peak_bytes, held)
+        if not moves:
+            if then is not None:
+                then()
+            return
         group = _Group(len(moves), then or (lambda: None))
         for move in moves:
             self._transfer(move, group)
+            tier, flow = self.tiers.tiers[move.target], self.flows[move.destination]
+            flow.peak_bytes = max(flow.peak_bytes, len(tier.store) * tier.spec.block_bytes)
 
     def _transfer(self, move: Move, group: _Group) -> None:
         self.flows[move.source].read_bytes += move.nbytes
@@ -278,6 +292,7 @@ class Tiering:
         hbm = move.source == HBM
         sources = self.places.gpus if hbm else (self.places.nodes[move.source],)
         ended = _Group(len(sources), partial(self._moved, move, group))
+        self._in_flight += len(sources) * hbm
         self._transfers[move] = [
             self.network.submit(
                 source,
@@ -292,7 +307,8 @@ class Tiering:
         ]
 
     def _moved(self, move: Move, group: _Group) -> None:
-        self._transfers.pop(move, None)
+        sent = self._transfers.pop(move, ())
+        self._in_flight -= len(sent) * (move.source == HBM)
         if not move.over:
             self._copy(self.tiers.end_move(move, self.env.now))
         group.one_less()
@@ -318,7 +334,7 @@ class _Layerwise:
         self._left = [copies] * parts
         self._all = _Group(parts, then)
 
-    def one_less(self, layer: int, _: object = None) -> None:
+    def one_less(self, layer: int) -> None:
         self._left[layer] -= 1
         if not self._left[layer]:
             self.come[layer].succeed()

@@ -56,7 +56,7 @@ class Copies:
         if not tier.spec.inclusive:
             for faster in self.tiers[:target]:
                 lacks &= ~faster.store.held(blocks.ids)
-        if cause not in (moves.PROMOTION, moves.PREFETCH):
+        if tier.spec.store_after_uses > 1 and cause not in (moves.PROMOTION, moves.PREFETCH):
             used = tier.used_enough(blocks.ids, tier.spec.store_after_uses)
             tier.counts.filtered += int((lacks & ~used).sum())
             lacks &= used

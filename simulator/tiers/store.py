@@ -181,7 +181,7 @@ class Store:
     def _enter_chain(self, blocks: Blocks) -> tuple[SlotArray, SlotArray]:
         """Return the slots of blocks and of their parents, 0 for those without."""
         count = len(blocks.ids)
-        follow = np.array_equal(blocks.parents[1:], blocks.ids[:-1])
+        follow = bool((blocks.parents[1:] == blocks.ids[:-1]).all())
         others = blocks.parents[:1] if follow else blocks.parents
         both = self._enter(np.concatenate([blocks.ids, others]))
         slots, above = both[:count], both[count:]

@@ -149,9 +149,7 @@ def _lists_full(core: Core) -> bool:
     reg, most = core.reg, len(core.running)
     if reg[ROWS] == len(core.rows) or reg[DONE] + most > len(core.done):
         return True
-    if reg[TIERED]:
-        return reg[FILLED] > 0 or reg[LEFT] > 0 or reg[STARTED] > 0
-    return False
+    return reg[LEFT] > 0 or reg[FILLED] + most > len(core.filled)
 
 
 def _admit(core: Core, phase: int) -> int:

@@ -125,7 +125,7 @@ def new_core(
         reads_before=np.cumsum(reads),
         done=np.zeros(4 * seats, np.int64),
         started=np.zeros(seats, np.int64),
-        filled=np.zeros((seats, 3), np.int64),
+        filled=np.zeros((4 * seats, 3), np.int64),
         left=np.zeros(size if lists_evicted else 0, np.int64),
         rows=np.zeros((_ROWS, len(STEP_COLUMNS))),
         gaps=np.zeros(GAP_BINS),

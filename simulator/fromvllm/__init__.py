@@ -1,0 +1,1 @@
+"""vLLM's engine arguments, read into a scenario."""
