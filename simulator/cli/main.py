@@ -19,6 +19,7 @@ COMMANDS = {
     "run": ("tierlab.simulator.cli.run:run", "Simulate a scenario."),
     "replay": ("tierlab.simulator.cli.replay:replay", "Simulate a request log."),
     "plan": ("tierlab.simulator.cli.plan:plan", "Say what fits, and how fast it can be."),
+    "compare": ("tierlab.simulator.cli.compare:compare", "Hold a run against measurements."),
     "trace": ("tierlab.simulator.cli.trace:trace", "Look into request logs, convert, make them."),
     "list": ("tierlab.simulator.cli.listing:list_names", "List what can be named."),
     "show": ("tierlab.simulator.cli.show:show", "Show one thing with all its sources."),

@@ -18,7 +18,7 @@ from typing import Any
 from tierlab.simulator.serving.engine.moves import fill
 from tierlab.simulator.serving.engine.opclock import decode_seconds, mixed_seconds
 from tierlab.simulator.serving.engine.progress import advance_tokens, finish
-from tierlab.simulator.serving.engine.record import note_first_tokens, note_steps
+from tierlab.simulator.serving.engine.record import note_first_tokens, note_reads, note_steps
 from tierlab.simulator.serving.engine.schedule import admit, begin, fix, quiet_steps
 from tierlab.simulator.serving.engine.state import (
     ANSWERED,
@@ -218,6 +218,7 @@ def _pass(core: Core, now_s: float, horizon_s: float) -> int:
         return BROKEN
     reg[NEWS], reg[STEPS], real[END] = 0, steps, end
     core.batch.number[3] = advance_tokens(core, core.batch, steps)
+    note_reads(core, steps)
     core.following.number[0] = core.following.number[1] = 0
     reg[PHASE] = SETTLING
     if reg[ASYNCHRONOUS]:

@@ -45,7 +45,6 @@ def note_steps(core: Core, steps: int, end: float) -> None:
         tokens += batch.tokens[i]
     used = (len(core.blocks.holders) - core.blocks.counts[FREE]) * real[BLOCK_BYTES]
     real[PEAK_BYTES] = max(real[PEAK_BYTES], used)
-    real[ATTENTION_BYTES] += _bytes_read(core, steps)
     for source in range(SOURCES):
         for i in range(steps):
             core.busy[source] += core.by_source[source, i]
@@ -58,15 +57,18 @@ def note_steps(core: Core, steps: int, end: float) -> None:
             note_gap(core.gaps, core.gap_seconds, core.seconds[i], batch.number[0])
 
 
-def _bytes_read(core: Core, steps: int) -> float:
-    """Return the KV bytes that attention read: a decode its context, a chunk what it sees, once."""
+def note_reads(core: Core, steps: int) -> None:
+    """Note the KV bytes that attention read: a decode its context, a chunk what it sees, once.
+
+    The batch's tokens were just computed, and nobody has lost theirs since.
+    """
     total, computed = 0.0, core.r.computed
     for i in range(core.batch.number[0]):
         last = computed[core.batch.decodes[i]]
         total += core.reads_before[last] - core.reads_before[last - steps]
     for i in range(core.batch.number[1]):
         total += core.reads[computed[core.batch.chunks[i]]]
-    return total
+    core.real[ATTENTION_BYTES] += total
 
 
 def note_gap(gaps: Any, gap_seconds: Any, seconds: float, times: int) -> None:

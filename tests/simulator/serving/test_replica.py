@@ -111,3 +111,20 @@ def test_a_rejected_turn_ends_its_session(trace, served):
 def test_an_output_of_zero_tokens_still_emits_one(trace, served):
     run = served(trace([0.0], [10], [0]))
     assert run.ledger.output == 1
+
+
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+def test_attention_reads_the_context_of_each_step(trace, served, asynchronous):
+    """Two prompts of 32 tokens in 5 blocks: the second loses its KV.
+
+    The chunk that computes it again reads what the decode in its place would have read.
+    """
+    run = served(
+        trace([0.0, 0.0], [32, 32], [40, 40]),
+        blocks=6,
+        block_size=16,
+        async_scheduling=asynchronous,
+    )
+    assert run.requests.preemptions.sum() == 1
+    per_token = run.parts.pool.block_bytes / 16
+    assert run.record.attention_bytes / per_token == pytest.approx(2 * (32 + sum(range(33, 72))))
