@@ -112,7 +112,13 @@ def _kv(parts: Parts, scenario: Scenario, context: int) -> dict[str, Any]:
 
 
 def _prefill(parts: Parts, scenario: Scenario, context: int) -> dict[str, Any]:
-    """Prefill one request alone, in chunks of the token budget."""
+    phase, step = prefill_phase(parts, scenario, context)
+    rate = context / step["step_s"]
+    return {**_entry(phase), **step, "tokens_per_s": rate}
+
+
+def prefill_phase(parts: Parts, scenario: Scenario, context: int) -> tuple[Phase, dict[str, Any]]:
+    """Return prefill of one request alone, in chunks of the token budget, and its steps."""
     tp, budget = scenario.engine.tensor_parallel_size, scenario.engine.max_num_batched_tokens
     ends = np.minimum(np.arange(budget, context + budget, budget), context).astype(np.int64)
     chunks = np.diff(ends, prepend=0)
@@ -124,9 +130,8 @@ def _prefill(parts: Parts, scenario: Scenario, context: int) -> dict[str, Any]:
             _dense(parts, scenario, chunks, np.ones_like(chunks), False),
         ]
     )
-    phase, step = time_of(parts, work), _steps(parts, scenario, work, chunks, 1, False)
-    rate = context / step["step_s"]
-    return {**_entry(phase), **step, "chunks": len(chunks), "tokens_per_s": rate}
+    step = _steps(parts, scenario, work, chunks, 1, False)
+    return time_of(parts, work), {**step, "chunks": len(chunks)}
 
 
 def _decode(parts: Parts, scenario: Scenario, context: int, batch: int) -> dict[str, Any]:

@@ -73,7 +73,9 @@ def _from_command(text: str, where: str) -> Arguments:
     file = values.pop("config", None)
     if file is None:
         return Arguments(where, values, True)
-    under = _named(read_yaml(read_text(Path(str(file)), f"{where}, --config"), str(file)), str(file))
+    under = _named(
+        read_yaml(read_text(Path(str(file)), f"{where}, --config"), str(file)), str(file)
+    )
     return Arguments(where, under | values, True)
 
 

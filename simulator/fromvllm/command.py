@@ -61,7 +61,7 @@ def _engine_words(words: list[str], where: str) -> list[str]:
     if "bench" in words[:3]:
         raise BadInput(where, "vllm bench is a client", "the engine's vllm serve command")
     for i, word in enumerate(words):
-        if word == "serve" or word == SERVER or word.endswith("/api_server.py"):
+        if word in ("serve", SERVER) or word.endswith("/api_server.py"):
             return words[i + 1 :]
     if words and words[0].startswith("--"):
         return words

@@ -17,10 +17,19 @@ ENGINE = {
     "num_gpu_blocks": ("engine.num_gpu_blocks", "integer"),
     "num_gpu_blocks_override": ("engine.num_gpu_blocks", "integer"),
     "async_scheduling": ("engine.async_scheduling", "flag"),
+    "max_cudagraph_capture_size": ("engine.max_cudagraph_capture_size", "integer"),
 }
 """Argument -> (key of the scenario, kind). `num_gpu_blocks` is what vLLM found at start."""
 
-NAMED = ("model", "dtype", "quantization", "kv_cache_dtype", "enable_prefix_caching", "device_name")
+NAMED = (
+    "model",
+    "dtype",
+    "quantization",
+    "kv_cache_dtype",
+    "enable_prefix_caching",
+    "enforce_eager",
+    "device_name",
+)
 """Arguments whose values are translated."""
 
 WEIGHTS = {

@@ -48,6 +48,7 @@ STEPS = {
     "running": "requests admitted",
     "waiting": "requests queued",
     "kv_bytes": "KV bytes held on one GPU after the last step",
+    "preemptions": "requests of this replica that lost their KV so far",
 }
 
 

@@ -103,10 +103,16 @@ def validate(data: dict[str, Any], where: str) -> Scenario:
 
 def load_scenario(path: Path, settings: Sequence[str] = ()) -> Scenario:
     """Read a scenario file and apply settings; paths inside are relative to the file."""
-    data = read_toml(path, "SCENARIO")
-    _anchor_paths(data, path.parent)
+    data = read_scenario(path)
     apply_settings(data, settings)
     return validate(data, str(path))
+
+
+def read_scenario(path: Path) -> dict[str, Any]:
+    """Read a scenario file as it stands; paths inside are relative to the file."""
+    data = read_toml(path, "SCENARIO")
+    _anchor_paths(data, path.parent)
+    return data
 
 
 def _anchor_paths(data: dict[str, Any], folder: Path) -> None:

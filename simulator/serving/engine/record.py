@@ -12,6 +12,7 @@ from tierlab.simulator.serving.engine.state import (
     NOBODY,
     NOW,
     PEAK_BYTES,
+    PREEMPTIONS,
     ROWS,
     RUNNING,
     SOURCES,
@@ -29,6 +30,7 @@ STEP_COLUMNS = (
     "running",
     "waiting",
     "kv_bytes",
+    "preemptions",
 )
 LEAST_GAP_S = 1e-7
 GAP_RATIO = 1.0002
@@ -51,6 +53,7 @@ def note_steps(core: Core, steps: int, end: float) -> None:
     rows[at, 0], rows[at, 1], rows[at, 2], rows[at, 3] = real[NOW], end, steps, batch.number[0]
     rows[at, 4], rows[at, 5] = batch.number[1], tokens
     rows[at, 6], rows[at, 7], rows[at, 8] = core.reg[RUNNING], core.reg[WAITING], used
+    rows[at, 9] = core.reg[PREEMPTIONS]
     core.reg[ROWS] += 1
     if batch.number[0]:
         for i in range(steps):

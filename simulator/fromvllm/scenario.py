@@ -1,0 +1,63 @@
+"""``tierlab run --from-vllm``: engine arguments on top of a scenario, settings on top of both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tierlab.kernels.base.errors import BadInput
+from tierlab.simulator.fromvllm.arguments import OPTION, read_arguments
+from tierlab.simulator.fromvllm.defaults import batch_defaults
+from tierlab.simulator.fromvllm.translate import translate
+from tierlab.simulator.scenario.load import apply_settings, read_scenario, validate
+from tierlab.simulator.scenario.schema import Scenario
+
+_ON_TOP = ("design", "engine")
+"""Tables whose single keys the arguments replace; `model` and `hardware` they replace whole."""
+
+
+def scenario_from_vllm(
+    config: str, path: Path | None, settings: Sequence[str]
+) -> tuple[Scenario, list[str]]:
+    """Return the scenario, and notes for the reader.
+
+    Parameters
+    ----------
+    config
+        vLLM's engine arguments: a file, or a command line.
+    path
+        A scenario file with what they do not say: the workload, and mostly the hardware.
+
+    Raises
+    ------
+    BadInput
+        Something cannot be read or honoured, or nothing says on what hardware or for which
+        requests.
+    """
+    arguments = read_arguments(config)
+    found = translate(arguments)
+    data = {} if path is None else read_scenario(path)
+    for key, value in found.data.items():
+        data[key] = {**_table(data.get(key)), **value} if key in _ON_TOP else value
+    apply_settings(data, settings)
+    for key, example in (("hardware", "hardware=H100"), ("workload", "workload.trace=log.jsonl")):
+        if key not in data:
+            raise BadInput(OPTION, f"nothing says which {key}", f"a SCENARIO, or --set {example}")
+    hardware = data["hardware"]
+    name = hardware.get("name") if isinstance(hardware, dict) else hardware
+    engine = data.get("engine")
+    if isinstance(name, str) and isinstance(engine, dict):
+        chosen = batch_defaults(name, arguments.server, "hardware")
+        left = {key: value for key, value in chosen.items() if key not in engine}
+        data["engine"] = {**left, **engine}
+        if left:
+            text = ", ".join(f"{key} = {value}" for key, value in left.items())
+            found.notes.append(f"vLLM's defaults on {name}: {text}")
+    return validate(data, arguments.where if path is None else str(path)), found.notes
+
+
+def _table(value: Any) -> dict[str, Any]:
+    if isinstance(value, str):
+        return {"preset": value}
+    return value if isinstance(value, dict) else {}

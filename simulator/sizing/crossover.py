@@ -1,0 +1,238 @@
+"""Where loading a stored prefix beats computing it again: by context, block size, tier, mechanism.
+
+A request whose first `context` tokens are stored, and whose last `new_tokens` are not, is served by
+
+- loading: the time of that copy alone on its way, by the network's law, in as many pieces as the
+  engine's blocks and the tier's layout make;
+- recomputing: prefill of all its tokens less prefill of the new ones past the stored, both alone,
+  in chunks of the token budget, by the engine's step times.
+
+Loading wins where the first is less. Nothing else runs: under load both wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import simpy
+
+from tierlab.hwmodels.time.times import MECHANISMS
+from tierlab.simulator.network.network import Network
+from tierlab.simulator.network.route import Cost, Route
+from tierlab.simulator.planning import prefill_phase
+from tierlab.simulator.serving.estimates import Estimates
+from tierlab.simulator.serving.timers import profile_timer, step_timer
+from tierlab.simulator.sizing.setting import Setting
+from tierlab.simulator.tiers.spec import TierSpec
+
+BLOCKS = (16, 64, 256)
+NEW_TOKENS = 512
+SHORTEST = 512
+
+
+@dataclass(frozen=True, eq=False)
+class Way:
+    """How the KV of a prefix comes up from one tier.
+
+    Attributes
+    ----------
+    route
+        To one GPU of the replica.
+    block_tokens, pieces_per_block
+        Engine blocks, and the copies that each is cut into.
+    token_bytes
+        Physical bytes of a token for that GPU.
+    """
+
+    tier: str
+    route: Route
+    mechanism: str
+    block_tokens: int
+    pieces_per_block: int
+    token_bytes: float
+
+    def cost(self, tokens: int) -> Cost:
+        """Return the cost of loading so many tokens, whole blocks."""
+        blocks = -(-tokens // self.block_tokens)
+        nbytes = blocks * self.block_tokens * self.token_bytes
+        return self.route.cost(nbytes, blocks * self.pieces_per_block)
+
+    def bound(self, tokens: int) -> str:
+        """Say what the load spends most of its time on: latency, issue or bandwidth."""
+        cost = self.cost(tokens)
+        moving_s = cost.alone_s - self.route.latency_s
+        if self.route.latency_s > moving_s:
+            return "latency"
+        return "issue" if cost.issue_s >= moving_s else "bandwidth"
+
+
+class Recompute:
+    """What computing a stored prefix again takes on one idle replica."""
+
+    def __init__(self, setting: Setting, new_tokens: int = NEW_TOKENS) -> None:
+        self._setting, self.new_tokens = setting, new_tokens
+        scenario, parts = setting.scenario, setting.parts
+        timer = profile_timer(scenario, parts) or step_timer(scenario, parts)
+        engine, system = scenario.engine, parts.system
+        self._estimates = Estimates(
+            Network(simpy.Environment(), system, keep_records=False),
+            timer,
+            engine.max_num_batched_tokens,
+            engine.block_size,
+            len(parts.model.layers),
+            overlaps=False,
+        )
+        self.seconds: Callable[[int], float] = cache(self._seconds)
+
+    @property
+    def longest(self) -> int:
+        """The longest context that leaves room for the new tokens."""
+        return self._setting.parts.max_model_len - self.new_tokens
+
+    def _seconds(self, context: int) -> float:
+        whole = context + self.new_tokens
+        all_s = self._estimates.prefill_s(0, whole)
+        return all_s - self._estimates.prefill_s(context, whole)
+
+    def bound(self, context: int) -> str:
+        """Say what prefill of the prefix is short of: ``compute``, ``memory`` or ``host``."""
+        phase, step = prefill_phase(self._setting.parts, self._setting.scenario, context)
+        hosted_s = step["step_s"] - step["device_s"]
+        return "host" if hosted_s > step["device_s"] else phase.bound
+
+
+def ways_of(setting: Setting, tiers: Sequence[str], blocks: Sequence[int]) -> list[Way]:
+    """Return every way up: tiers x mechanisms x block sizes.
+
+    A kernel that has no GPU at an end is left out.
+
+    Raises
+    ------
+    BadInput
+        The hardware has no place for a tier.
+    """
+    network = Network(simpy.Environment(), setting.parts.system, keep_records=False)
+    out = []
+    for name in tiers:
+        spec, place = setting.spec(name), setting.places(name)[0]
+        for mechanism in MECHANISMS:
+            route = network.route(place.nodes[name], place.gpus[0], mechanism)
+            out += [_way(setting, spec, route, mechanism, size) for size in blocks]
+    return out
+
+
+def _way(setting: Setting, spec: TierSpec, route: Route, mechanism: str, size: int) -> Way:
+    ranks = setting.scenario.engine.tensor_parallel_size
+    each = spec.token_bytes / spec.compression / ranks
+    return Way(spec.name, route, mechanism, size, spec.pieces_per_engine_block, each)
+
+
+def contexts_up_to(longest: int) -> list[int]:
+    """Return the powers of two from 512 on, and the longest."""
+    powers = [SHORTEST << k for k in range(longest.bit_length()) if SHORTEST << k < longest]
+    return [*powers, longest]
+
+
+def crossover(
+    setting: Setting,
+    tiers: Sequence[str],
+    contexts: Sequence[int],
+    blocks: Sequence[int] = BLOCKS,
+    new_tokens: int = NEW_TOKENS,
+) -> dict[str, Any]:
+    """Return load and recompute times, and where loading wins, of every way.
+
+    Parameters
+    ----------
+    contexts
+        Stored tokens, ascending, the last at most what the model takes less `new_tokens`.
+    blocks
+        Sizes of engine blocks.
+
+    Returns
+    -------
+    dict
+        ``recompute`` has a row for each context, ``ways`` one for each way.
+    """
+    again = Recompute(setting, new_tokens)
+    rows = [{"context": c, "seconds": again.seconds(c), "bound": again.bound(c)} for c in contexts]
+    return {
+        "model": setting.parts.model.name,
+        "hardware": setting.parts.system.name,
+        "new_tokens": new_tokens,
+        "token_bytes": setting.token_bytes,
+        "recompute": rows,
+        "ways": [_row(way, again, contexts) for way in ways_of(setting, tiers, blocks)],
+    }
+
+
+def _row(way: Way, again: Recompute, contexts: Sequence[int]) -> dict[str, Any]:
+    loads = [
+        {"context": c, "seconds": way.cost(c).alone_s, "bound": way.bound(c)} for c in contexts
+    ]
+    first, always = wins(way, again.seconds, contexts)
+    last = contexts[-1]
+    return {
+        "tier": way.tier,
+        "link": way.route.name,
+        "mechanism": way.mechanism,
+        "block_tokens": way.block_tokens,
+        "piece_bytes": way.block_tokens * way.token_bytes / way.pieces_per_block,
+        "bytes_per_s": last * way.token_bytes / way.cost(last).alone_s,
+        "load": loads,
+        "first_tokens": first,
+        "always_from_tokens": always,
+        "why": _why(way, again, contexts, first, always),
+    }
+
+
+def wins(
+    way: Way, recompute_s: Callable[[int], float], contexts: Sequence[int]
+) -> tuple[int | None, int | None]:
+    """Return the smallest context where loading wins, and that from which on it always does.
+
+    Between two contexts of the grid, one where loading wins and one where not, the change is
+    found to a block by halving; two changes between neighbours on the grid go unseen. Below
+    the grid's first context one block is looked at.
+
+    Returns
+    -------
+    tuple
+        Tokens, whole blocks; None where loading never wins, or not at the longest context.
+    """
+    size = way.block_tokens
+    grid = sorted({size, *(max(1, c // size) * size for c in contexts)})
+
+    def won(tokens: int) -> bool:
+        return way.cost(tokens).alone_s < recompute_s(tokens)
+
+    better = [won(tokens) for tokens in grid]
+    if not any(better):
+        return None, None
+    at = better.index(True)
+    first = grid[0] if at == 0 else _change(won, grid[at - 1], grid[at], size)
+    if not better[-1]:
+        return first, None
+    lost = [k for k, good in enumerate(better) if not good]
+    always = _change(won, grid[lost[-1]], grid[lost[-1] + 1], size) if lost else grid[0]
+    return first, always
+
+
+def _change(won: Callable[[int], bool], loses: int, wins_at: int, size: int) -> int:
+    low, high = loses // size, wins_at // size
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if won(middle * size) else (middle, high)
+    return high * size
+
+
+def _why(
+    way: Way, again: Recompute, contexts: Sequence[int], first: int | None, always: int | None
+) -> str:
+    """Say what decides, at the crossing or at the longest context where there is none."""
+    at = always or first or contexts[-1]
+    load, compute = way.bound(at), again.bound(at)
+    return f"load {load} bound, recompute {compute} bound"
