@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tierlab.kernels.base.errors import BadInput
-from tierlab.traces import jitter, rules, runs
+from tierlab.traces import checks, jitter, keys
 from tierlab.traces.log import Log
-from tierlab.traces.readers.protocol import Chunk, Options, Reader
+from tierlab.traces.parts import Parts
+from tierlab.traces.readers.protocol import Options, Reader
 from tierlab.traces.schema import Trace
 
 Ints = NDArray[np.int64]
@@ -24,110 +24,96 @@ def assemble(log: Log, reader: Reader, options: Options) -> Trace:
     Raises
     ------
     BadInput
-        At the first line that breaks a rule, or where the log holds no request.
+        At the first line that breaks a rule, unless bad ones are to be skipped (`log.tally` then
+        counts them); or where the log holds no request.
     """
-    chunks = list(_checked(reader.read(log, options), log, reader.ordered))
-    if not chunks:
-        raise BadInput(str(log.path), "no requests", "a log of 1 request or more")
-    arrival_s = _join(chunks, lambda chunk: chunk.arrival_s)
-    order = np.argsort(arrival_s, kind="stable")
-    arrival_s = arrival_s[order] - min(0.0, float(arrival_s.min()))
-    if reader.ticked and options.jitter:
-        arrival_s = jitter.spread(arrival_s, options.seed)
-    session = _sessions(chunks, order)
-    trace = Trace(
-        name=chunks[0].name or log.name,
-        arrival_s=arrival_s,
-        input_tokens=_join(chunks, lambda chunk: chunk.input_tokens)[order],
-        output_tokens=_join(chunks, lambda chunk: chunk.output_tokens)[order],
-        session=session,
-        turn=_optional(chunks, "turn", order, _turns(session)),
-        think_s=_optional(chunks, "think_s", order, np.full(len(order), np.nan)),
-        parent=_parents(chunks, order),
-        adapter=_adapters(chunks, order),
-        source_sha256=log.sha256(),
-        **_blocks(chunks, order, session, log),
-    )
+    numbered = keys.Keys()
+    gather = checks.sifted if log.tally.skip_bad else checks.checked
+    parts = Parts(gather(numbered.numbered(reader.read(log, options)), log, reader.ordered))
+    log.tally.read = parts.rows
+    if not parts.rows:
+        raise BadInput(str(log.path), _emptiness(log), "a log of 1 request or more")
+    trace = _trace(log, parts, numbered, reader.ticked and options.jitter, options.seed)
     trace.validate(str(log.path))
     return trace
 
 
-def _checked(chunks: Iterable[Chunk], log: Log, ordered: bool) -> Iterator[Chunk]:
-    last_s = -np.inf
-    for chunk in chunks:
-        fault = _fault(chunk, last_s if ordered else None)
-        if fault:
-            raise _told(fault, chunk, log)
-        if len(chunk.line):
-            last_s = float(chunk.arrival_s[-1])
-            yield chunk
+def _trace(log: Log, parts: Parts, numbered: keys.Keys, spread: bool, seed: int) -> Trace:
+    arrival_s, order = _arrivals(parts)
+    if spread:
+        arrival_s = jitter.spread(arrival_s, seed)
+    session = _sessions(parts, order, numbered, log)
+    alone = session is None
+    session = np.arange(parts.rows) if session is None else session
+    return Trace(
+        name=parts.name or log.name,
+        arrival_s=arrival_s,
+        input_tokens=_required(parts, "input_tokens", order),
+        output_tokens=_required(parts, "output_tokens", order),
+        session=session,
+        turn=_turns(parts, order, session, alone),
+        think_s=_or_all(parts.join("think_s", order), parts.rows, np.float64(np.nan)),
+        parent=_parents(parts, order),
+        adapter=_adapters(parts, order, numbered),
+        source_sha256=log.sha256(),
+        **_blocks(parts, order, session, log),
+    )
 
 
-def _told(fault: rules.Fault, chunk: Chunk, log: Log) -> BadInput:
-    """Return the error in the log's words: its line, its name of the field, times in seconds."""
-    field, line = chunk.fields.get(fault.field, fault.field), int(chunk.line[fault.row])
-    if fault.field == "arrival_s":
-        what = f"{field} is {fault.value:.9g} s after the first row"
-        return BadInput(log.place(line), what, fault.accepted)
-    unit = " s" if fault.field.endswith("_s") else ""
-    return BadInput(log.place(line), f"{field} = {fault.value}{unit}", fault.accepted)
+def _emptiness(log: Log) -> str:
+    """Say why nothing is left: what was excluded and skipped, and the first malformed record."""
+    tally = log.tally
+    counts = [f"{count} excluded: {reason}" for reason, count in tally.excluded.most_common()]
+    if tally.skipped:
+        counts.append(f"{tally.skipped} malformed, the first: {tally.told[0]}")
+    return "; ".join(
+        [f"no requests in {tally.records} records" if counts else "no requests", *counts]
+    )
 
 
-def _fault(chunk: Chunk, last_s: float | None) -> rules.Fault | None:
-    names = ("arrival_s", "input_tokens", "output_tokens", "turn", "think_s")
-    columns = {name: getattr(chunk, name) for name in names}
-    found = rules.first_fault({k: v for k, v in columns.items() if v is not None})
-    if found is None and chunk.blocks:
-        found = rules.block_fault(chunk.input_tokens, chunk.blocks)
-    if found is None and last_s is not None:
-        back = np.flatnonzero(np.diff(chunk.arrival_s, prepend=last_s) < 0)
-        if len(back):
-            row = int(back[0])
-            before = chunk.arrival_s[row - 1] if row else last_s
-            accepted = f"{before:.9g} s or more: this format is written in order of arrival"
-            return rules.Fault(row, "arrival_s", chunk.arrival_s[row].item(), accepted)
+def _arrivals(parts: Parts) -> tuple[Floats, Ints | None]:
+    """Return sorted times from 0 on, and the order of the rows; None: they stood in order."""
+    arrival_s = _required(parts, "arrival_s", None)
+    order = None
+    if (arrival_s[1:] < arrival_s[:-1]).any():
+        order = np.argsort(arrival_s, kind="stable")
+        arrival_s = arrival_s[order]
+    return (arrival_s - arrival_s[0] if arrival_s[0] < 0 else arrival_s), order
+
+
+def _required(parts: Parts, name: str, order: Ints | None) -> NDArray[Any]:
+    found = parts.join(name, order)
+    if found is None:
+        raise ValueError(f"chunks without {name}")
     return found
 
 
-def _join(chunks: Sequence[Chunk], get: Callable[[Chunk], Any]) -> NDArray[Any]:
-    return np.concatenate([get(chunk) for chunk in chunks])
+def _or_all(values: NDArray[Any] | None, rows: int, one: np.generic) -> NDArray[Any]:
+    """Return `values`, or `one` for every row: a view that takes no memory."""
+    return np.broadcast_to(one, rows) if values is None else values
 
 
-def _optional(chunks: Sequence[Chunk], name: str, order: Ints, default: Any) -> NDArray[Any]:
-    if getattr(chunks[0], name) is None:
-        return np.asarray(default)
-    return _join(chunks, lambda chunk: getattr(chunk, name))[order]
+def _sessions(parts: Parts, order: Ints | None, numbered: keys.Keys, log: Log) -> Ints | None:
+    """Return dense session numbers by first arrival; a request without one gets its own.
 
-
-def _codes(chunks: Sequence[Chunk], name: str, missing: Callable[[], int]) -> Ints | None:
-    """Return keys as numbers by first appearance; integers given as an array stay."""
-    values = [getattr(chunk, name) for chunk in chunks]
-    if values[0] is None:
+    Numbers that a reader gave are final: they stay, but for gaps that skipped rows leave.
+    """
+    session = parts.join("session", order)
+    if session is None:
         return None
-    if isinstance(values[0], np.ndarray):
-        given: Ints = np.concatenate(values)
-        return given
-    known: dict[Hashable, int] = {}
-    flat = (key for part in values for key in part)
-    codes = [missing() if key is None else known.setdefault(key, len(known)) for key in flat]
-    return np.array(codes, np.int64)
+    if numbered.sessions_given:
+        return np.unique(session, return_inverse=True)[1] if log.tally.skipped else session
+    return keys.separate(session)
 
 
-def _sessions(chunks: Sequence[Chunk], order: Ints) -> Ints:
-    """Return dense session numbers by first arrival; a request without one gets its own."""
-    alone = iter(range(-2, -len(order) - 3, -1))
-    codes = _codes(chunks, "session", lambda: next(alone))
-    if codes is None:
-        return np.arange(len(order))
-    if isinstance(chunks[0].session, np.ndarray):
-        return codes[order]
-    _, first, inverse = np.unique(codes[order], return_index=True, return_inverse=True)
-    rank = np.empty(len(first), np.int64)
-    rank[np.argsort(first)] = np.arange(len(first))
-    return rank[inverse]
+def _turns(parts: Parts, order: Ints | None, session: Ints, alone: bool) -> Ints:
+    given = parts.join("turn", order)
+    if given is None and not alone:
+        return _counted(session)
+    return _or_all(given, parts.rows, np.int64(0))
 
 
-def _turns(session: Ints) -> Ints:
+def _counted(session: Ints) -> Ints:
     """Count the requests of each session in the order of arrival."""
     order = np.argsort(session, kind="stable")
     grouped = session[order]
@@ -138,8 +124,10 @@ def _turns(session: Ints) -> Ints:
     return turn
 
 
-def _parents(chunks: Sequence[Chunk], order: Ints) -> Ints:
-    parent = _optional(chunks, "parent", order, np.full(len(order), -1, np.int64))
+def _parents(parts: Parts, order: Ints | None) -> Ints:
+    parent = parts.join("parent", order)
+    if parent is None or order is None:
+        return _or_all(parent, parts.rows, np.int64(-1))
     place = np.full(len(order) + 1, -1, np.int64)  # the last entry answers parent = -1
     place[order] = np.arange(len(order))
     if ((parent < -1) | (parent >= len(order))).any():
@@ -148,30 +136,25 @@ def _parents(chunks: Sequence[Chunk], order: Ints) -> Ints:
     return moved
 
 
-def _adapters(chunks: Sequence[Chunk], order: Ints) -> Ints:
-    codes = _codes(chunks, "adapter", lambda: -1)
-    return np.full(len(order), -1, np.int64) if codes is None else codes[order]
+def _adapters(parts: Parts, order: Ints | None, numbered: keys.Keys) -> Ints:
+    adapter = parts.join("adapter")  # in the log's order, by which its names are numbered
+    if adapter is None:
+        return _or_all(None, parts.rows, np.int64(-1))
+    found = adapter if numbered.adapters_given else keys.dense(adapter)
+    return found if order is None else found[order]
 
 
-def _blocks(chunks: Sequence[Chunk], order: Ints, session: Ints, log: Log) -> dict[str, Any]:
+def _blocks(parts: Parts, order: Ints | None, session: Ints, log: Log) -> dict[str, Any]:
     """Return the fields of a trace that tell its block ids, in the order of arrival."""
-    first = chunks[0].blocks
-    if first is None:
+    ids = parts.join_blocks(order, str(log.path))
+    if ids is None:
         none = np.zeros(0, np.int64)
-        offsets = np.zeros(len(order) + 1, np.int64)
+        offsets = _or_all(None, parts.rows + 1, np.int64(0))
         return _block_fields(0, False, offsets, none, none)
-    parts = [chunk.blocks for chunk in chunks]
-    kinds = {(p.block_tokens, p.partial_tail, p.local) if p else None for p in parts}
-    if len(kinds) > 1:
-        raise BadInput(str(log.path), "block ids of several kinds", "one block size in a log")
-    whole = [part for part in parts if part is not None]
-    joined = runs.concatenate([part.offsets for part in whole])
-    offsets, picked = runs.take(joined, order)
-    start = np.concatenate([part.start for part in whole])[picked]
-    count = np.concatenate([part.count for part in whole])[picked]
-    if first.local:
-        start = apart(start, count, np.repeat(session, np.diff(offsets)), str(log.path))
-    return _block_fields(first.block_tokens, first.partial_tail, offsets, start, count)
+    start = ids.start
+    if ids.local:
+        start = apart(start, ids.count, np.repeat(session, np.diff(ids.offsets)), str(log.path))
+    return _block_fields(ids.block_tokens, ids.partial_tail, ids.offsets, start, ids.count)
 
 
 def _block_fields(

@@ -5,12 +5,14 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
+import reprlib
 import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from tierlab.kernels.base.errors import BadInput
+from tierlab.traces.tally import Tally
 
 Progress = Callable[[int, int], None]
 """Called with (bytes of the file done, bytes of the file)."""
@@ -19,6 +21,8 @@ HEAD_BYTES = 1 << 16
 _BLOCK_BYTES = 1 << 20
 _ZSTD_BLOCK_BYTES = 1 << 15  # block ids compress 50-fold and more: bounds what one step inflates
 _GZIP, _ZSTD = b"\x1f\x8b", b"\x28\xb5\x2f\xfd"
+_SHOWN = reprlib.Repr()  # a value may be a million items long or nested past the stack
+_SHOWN.maxstring = _SHOWN.maxlong = _SHOWN.maxother = 160
 
 
 class Log:
@@ -30,6 +34,8 @@ class Log:
         The file, and the option or key that named it.
     progress
         Called as the file is read.
+    tally
+        Counts what becomes of the log's records; by default the first bad one stops the reading.
 
     Raises
     ------
@@ -37,8 +43,15 @@ class Log:
         The file is missing, a folder, unreadable, empty, or its compressed data are damaged.
     """
 
-    def __init__(self, path: str, where: str, progress: Progress | None = None) -> None:
+    def __init__(
+        self,
+        path: str,
+        where: str,
+        progress: Progress | None = None,
+        tally: Tally | None = None,
+    ) -> None:
         self.path = Path(path).expanduser()
+        self.tally = tally or Tally()
         self.unit = ""  # set to "row " where rows are counted, not lines
         self._progress = progress
         self.size_bytes, magic = _measure(self.path, where)
@@ -56,15 +69,19 @@ class Log:
 
     def lines(self) -> Iterator[tuple[int, bytes]]:
         """Yield (number from 1, line without its end) for every line, in bounded memory."""
-        number, rest = 0, b""
+        number = 0
+        rest: list[bytes] = []  # pieces of a line that is not at its end: joined once
         for block in self._stream():
-            lines = (rest + block).split(b"\n")
-            rest = lines.pop()
-            for line in lines:
-                number += 1
-                yield number, line.removesuffix(b"\r")
-        if rest:
-            yield number + 1, rest
+            first, *lines = block.split(b"\n")
+            rest.append(first)
+            if lines:
+                last = lines.pop()
+                for line in (b"".join(rest), *lines):
+                    number += 1
+                    yield number, line.removesuffix(b"\r")
+                rest = [last]
+        if line := b"".join(rest):
+            yield number + 1, line
 
     def report(self, done_bytes: int) -> None:
         """Tell the progress hook how many bytes of the file are done."""
@@ -77,7 +94,7 @@ class Log:
 
     def fault(self, line: int, field: str, value: object, accepted: str) -> BadInput:
         """Return the error for one field of one line."""
-        shown = repr(value)
+        shown = _SHOWN.repr(value)
         if len(shown) > 80:
             shown = shown[:77] + "..."
         return BadInput(self.place(line), f"{field} = {shown}", accepted)

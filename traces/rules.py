@@ -23,10 +23,19 @@ class Fault:
     accepted: str
 
 
+MOST_TOKENS = 2**31
+"""Of a request: so that sums over any log fit int64."""
+
 RULES: dict[str, tuple[Callable[[Array], NDArray[np.bool_]], str]] = {
     "arrival_s": (np.isfinite, "a finite time"),
-    "input_tokens": (lambda v: v >= 1, "an integer of 1 or more"),
-    "output_tokens": (lambda v: v >= 0, "an integer of 0 or more"),
+    "input_tokens": (
+        lambda v: (v >= 1) & (v < MOST_TOKENS),
+        "an integer of 1 or more, below 2**31",
+    ),
+    "output_tokens": (
+        lambda v: (v >= 0) & (v < MOST_TOKENS),
+        "an integer of 0 or more, below 2**31",
+    ),
     "turn": (lambda v: v >= 0, "an integer of 0 or more"),
     "think_s": (lambda v: np.isnan(v) | ((v >= 0) & (v < np.inf)), "a finite time of 0 or more"),
 }
@@ -46,6 +55,16 @@ def first_fault(columns: Mapping[str, Array]) -> Fault | None:
     return min(faults, key=lambda fault: fault.row, default=None)
 
 
+def bad_blocks(input_tokens: NDArray[np.int64], ids: runs.Runs) -> NDArray[np.bool_]:
+    """Return which rows have block ids that cannot belong to a prompt of their length, bool[n]."""
+    have = runs.row_sums(ids.offsets, ids.count)
+    bad: NDArray[np.bool_] = have != runs.expected_blocks(
+        input_tokens, ids.block_tokens, ids.partial_tail
+    )
+    bad[np.searchsorted(ids.offsets, np.flatnonzero(_bad_runs(ids)), side="right") - 1] = True
+    return bad
+
+
 def block_fault(input_tokens: NDArray[np.int64], ids: runs.Runs) -> Fault | None:
     """Return the first row whose block ids cannot belong to a prompt of its length."""
     have = runs.row_sums(ids.offsets, ids.count)
@@ -60,8 +79,12 @@ def block_fault(input_tokens: NDArray[np.int64], ids: runs.Runs) -> Fault | None
     return Fault(row, "block_ids", value, accepted)
 
 
+def _bad_runs(ids: runs.Runs) -> NDArray[np.bool_]:
+    return (ids.count < 1) | (ids.start < 0) | (ids.start > 2**62 - ids.count)
+
+
 def _run_fault(ids: runs.Runs) -> Fault | None:
-    bad = np.flatnonzero((ids.count < 1) | (ids.start < 0) | (ids.start > 2**62 - ids.count))
+    bad = np.flatnonzero(_bad_runs(ids))
     if not len(bad):
         return None
     row = int(np.searchsorted(ids.offsets, bad[0], side="right")) - 1

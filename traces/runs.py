@@ -7,7 +7,7 @@ prompt and appends to it. Row r owns the runs ``offsets[r]:offsets[r + 1]``; a r
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,6 +92,12 @@ def take(offsets: Ints, rows: Ints) -> tuple[Ints, Ints]:
     """Return the offsets of the chosen rows and the index of their runs, in that order."""
     lengths = offsets[rows + 1] - offsets[rows]
     return offsets_of(lengths), expand(offsets[rows], lengths)
+
+
+def ordered(ids: Runs, rows: Ints) -> Runs:
+    """Return the ids of the chosen rows, in that order."""
+    offsets, picked = take(ids.offsets, rows)
+    return replace(ids, offsets=offsets, start=ids.start[picked], count=ids.count[picked])
 
 
 def concatenate(parts: list[Ints]) -> Ints:

@@ -174,9 +174,18 @@ class Trace:
         if fault:
             problem = f"{fault.field} = {fault.value}"
             raise BadInput(f"{where}: row {fault.row}", problem, fault.accepted)
-        used = len(np.unique(self.session))
+        used = _used(self.session, self.sessions)
         if used != self.sessions:
             raise BadInput(where, f"{used} of the sessions 0-{self.sessions - 1} occur", "all")
+
+
+def _used(session: Ints, sessions: int) -> int:
+    """Return how many of the sessions occur."""
+    if sessions > len(session):
+        return len(np.unique(session))
+    seen = np.zeros(sessions, np.bool_)
+    seen[session] = True
+    return int(seen.sum())
 
 
 def _renumber(parent: Ints, chosen: Ints) -> Ints:
@@ -197,14 +206,13 @@ def _runs_of(trace: Trace) -> runs.Runs:
 
 def _relation_fault(trace: Trace) -> rules.Fault | None:
     """Return the first row that contradicts another row."""
-    rows = np.arange(len(trace))
-    earlier = np.diff(trace.arrival_s, prepend=0.0) < 0
+    earlier = np.append(trace.arrival_s[:1] < 0, trace.arrival_s[1:] < trace.arrival_s[:-1])
     checks = {
         "arrival_s": (earlier, "sorted times of 0 or more"),
         "session": (trace.session < 0, "0 or more"),
         "adapter": (trace.adapter < -1, "an index, or -1"),
         "parent": (
-            (trace.parent < -1) | (trace.parent >= len(trace)) | (trace.parent == rows),
+            (trace.parent < -1) | (trace.parent >= len(trace)) | _own_parent(trace.parent),
             "the row of another request, or -1",
         ),
     }
@@ -213,6 +221,13 @@ def _relation_fault(trace: Trace) -> rules.Fault | None:
             row = int(np.argmax(bad))
             return rules.Fault(row, name, getattr(trace, name)[row].item(), accepted)
     return None
+
+
+def _own_parent(parent: Ints) -> NDArray[np.bool_]:
+    child = np.flatnonzero(parent >= 0)
+    found = np.zeros(len(parent), np.bool_)
+    found[child] = parent[child] == child
+    return found
 
 
 def _check_shapes(trace: Trace, where: str) -> None:

@@ -1,14 +1,18 @@
 """Traces of every shape, and files of every kind."""
 
+import copy
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import strategies as st
 
+from tierlab.kernels.base.errors import BadInput
 from tierlab.traces import runs
+from tierlab.traces.read import read_trace
 from tierlab.traces.schema import Trace
 
 
@@ -55,6 +59,37 @@ def _same(one: object, other: object) -> bool:
     if isinstance(one, np.ndarray) and isinstance(other, np.ndarray):
         return one.dtype == other.dtype and one.tobytes() == other.tobytes()
     return one == other
+
+
+def refused(path: str, **options: str) -> str:
+    """Return the line with which a log is refused."""
+    with pytest.raises(BadInput) as caught:
+        read_trace(path, **options)
+    return caught.value.line()
+
+
+def with_changed(row: Any, path: tuple[Any, ...], value: object) -> Any:
+    """Return a copy of a row with one field set, or taken away where `value` is ``...``."""
+    row = copy.deepcopy(row)
+    *above, last = path
+    owner = row
+    for step in above:
+        owner = owner[step]
+    if value is ...:
+        del owner[last]
+    else:
+        owner[last] = value
+    return row
+
+
+@pytest.fixture(scope="session")
+def refusal() -> Callable[..., str]:
+    return refused
+
+
+@pytest.fixture(scope="session")
+def changed() -> Callable[..., Any]:
+    return with_changed
 
 
 @pytest.fixture(scope="session")

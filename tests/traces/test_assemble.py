@@ -120,3 +120,15 @@ def test_session_local_ids_are_never_pooled(log, requests):
 def test_no_requests(log):
     with pytest.raises(BadInput, match=r"no requests"):
         assemble(log, Given([]), Options())
+
+
+def test_columns_that_a_log_lacks_take_no_memory(log):
+    trace = assemble(log, Given([chunk([0.0, 1.0]), chunk([2.0], 3)]), Options())
+    lacking = (trace.turn, trace.think_s, trace.parent, trace.adapter, trace.run_offsets)
+    assert [one.strides for one in lacking] == [(0,)] * 5
+    assert [one.tolist() for one in (trace.turn, trace.parent)] == [[0] * 3, [-1] * 3]
+
+
+def test_a_column_of_another_type_is_refused(log):
+    with pytest.raises(TypeError, match="safe"):
+        assemble(log, Given([chunk([0.0], input_tokens=np.array([1.5]))]), Options())

@@ -88,8 +88,12 @@ def test_blank_lines_alone_are_no_requests(tmp_path):
 
 def test_an_unknown_log_lists_the_formats(tmp_path):
     (tmp_path / "poem.txt").write_bytes(b"\x00\x01\x02 no log at all")
-    with pytest.raises(BadInput, match=r"no known trace format.*tierlab, mooncake, .*generic"):
+    told = r"no known trace format: it begins with b'.x00.*tierlab, .*mooncake, .*generic"
+    with pytest.raises(BadInput, match=told):
         read_trace(str(tmp_path / "poem.txt"))
+    (tmp_path / "two.csv").write_text("TIMESTAMP,ContextTokens\n2023-11-16 18:17:03,5\n")
+    with pytest.raises(BadInput, match=r"two.csv: .* begins 'TIMESTAMP,ContextTokens'"):
+        read_trace(str(tmp_path / "two.csv"))
 
 
 def test_an_unknown_format_suggests(mooncake):

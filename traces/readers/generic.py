@@ -6,9 +6,9 @@ Arrivals are numbers (the unit is the ending of the column's name, ``_ms``, or o
 
 from __future__ import annotations
 
-import csv
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -17,14 +17,15 @@ from numpy.typing import NDArray
 
 from tierlab.kernels.base.errors import BadInput
 from tierlab.traces.log import Log
-from tierlab.traces.readers import columns, tables, values
+from tierlab.traces.readers import columns, dates, tables, values
 from tierlab.traces.readers.clock import TICKS_PER_S, Clock
 from tierlab.traces.readers.columns import Column
+from tierlab.traces.readers.csvrows import BOM, header_of
 from tierlab.traces.readers.protocol import Chunk, Options, Reader
+from tierlab.traces.readers.rows import halved
 from tierlab.traces.readers.tables import Table
 from tierlab.traces.readers.tierlab import PARQUET_MAGIC
 
-BOM = b"\xef\xbb\xbf"
 _SCHEMA = {"arrival": "arrival_s", "think": "think_s"}
 
 
@@ -50,11 +51,16 @@ class Generic(Reader):
             found.update(columns.resolve(present, options.columns, str(log.path)))
             return [column.name for column in found.values()]
 
-        clock: Clock | None = None
+        times: list[_Times] = []
+
+        def build(table: Table) -> Chunk:
+            raw = times[0].raw(log, table)
+            chunk = _chunk(log, table, found, np.zeros(len(raw)))
+            return replace(chunk, arrival_s=times[0].clock.seconds(raw))
+
         for table in _source(log)(log, wanted):
-            raw, unit = _arrivals(log, table, found["arrival"])
-            clock = clock or Clock(unit)
-            yield _chunk(log, table, found, clock.seconds(raw))
+            times = times or [_times(log, table, found["arrival"])]
+            yield from halved(log, table, build)
 
 
 def _source(log: Log) -> partial[Iterator[Table]]:
@@ -66,27 +72,33 @@ def _source(log: Log) -> partial[Iterator[Table]]:
 
 def _names(head: bytes) -> list[str]:
     line = head.removeprefix(BOM).lstrip().split(b"\n", 1)[0]
+    if not line.startswith(b"{"):
+        return header_of(head)
     try:
-        if line.startswith(b"{"):
-            return list(json.loads(line))
-        mark = max(",;\t", key=lambda one: line.count(one.encode()))
-        return [name.strip() for name in next(csv.reader([line.decode()], delimiter=mark), [])]
-    except (ValueError, RecursionError, csv.Error):
+        return list(json.loads(line))
+    except (ValueError, RecursionError):
         return []
 
 
-def _arrivals(
-    log: Log, table: Table, column: Column
-) -> tuple[NDArray[np.int64] | NDArray[np.float64], str]:
-    """Return raw times of one table and their unit."""
-    first = table.columns[column.name][0]
-    if values.is_date(first):
-        return values.dates_ns(log, table, column.name), "ns"
+@dataclass(frozen=True)
+class _Times:
+    """How a log writes arrivals, and its clock."""
+
+    raw: Callable[[Log, Table], NDArray[np.int64] | NDArray[np.float64]]
+    clock: Clock
+
+
+def _times(log: Log, table: Table, column: Column) -> _Times:
+    """Tell by the first table how arrivals are written; by most of it, for a cell may be bad."""
+    cells = table.columns[column.name]
+    written = 2 * sum(map(dates.is_date, cells)) - len(cells)
+    if written > 0 or (written == 0 and dates.is_date(cells[0])):
+        return _Times(partial(values.dates_ns, name=column.name), Clock("ns"))
     if log.unit and column.name in tables.dates_of(log):
-        return _epoch_ns(log, table, column.name), "ns"
-    if isinstance(first, str) and not _spells_number(first):
-        raise log.fault(table.line[0], column.name, first, "a number or an ISO 8601 time")
-    return values.numbers(log, table, column.name), column.unit
+        return _Times(partial(_epoch_ns, name=column.name), Clock("ns"))
+    accepted = "a number or an ISO 8601 time"
+    read = partial(values.numbers, name=column.name, accepted=accepted)
+    return _Times(read, Clock(column.unit))
 
 
 def _epoch_ns(log: Log, table: Table, name: str) -> NDArray[np.int64]:
@@ -95,14 +107,6 @@ def _epoch_ns(log: Log, table: Table, name: str) -> NDArray[np.int64]:
         row = list(cells).index(None)
         raise BadInput(log.place(table.line[row]), f"no value for {name!r}", "a time in every row")
     return np.array(cells, np.int64)
-
-
-def _spells_number(text: str) -> bool:
-    try:
-        float(text or "nan")
-    except ValueError:
-        return False
-    return True
 
 
 def _chunk(

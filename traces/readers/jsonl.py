@@ -20,7 +20,7 @@ def objects(log: Log) -> Iterator[tuple[int, dict[str, Any]]]:
     Raises
     ------
     BadInput
-        A line is no JSON object.
+        A line is no JSON object, and bad lines are not to be skipped.
     """
     for number, line in log.lines():
         if not line.strip():
@@ -29,37 +29,16 @@ def objects(log: Log) -> Iterator[tuple[int, dict[str, Any]]]:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
             what = f"invalid JSON: {error}"
-            raise BadInput(log.place(number), what, "one JSON object a line") from None
-        if not isinstance(row, dict):
-            kind = type(row).__name__
-            raise BadInput(log.place(number), f"a JSON {kind}", "one JSON object a line")
-        yield number, row
+            log.tally.skip(BadInput(log.place(number), what, "one JSON object a line"))
+            continue
+        if isinstance(row, dict):
+            yield number, row
+        else:
+            what = f"a JSON {type(row).__name__}"
+            log.tally.skip(BadInput(log.place(number), what, "one JSON object a line"))
 
 
 def batches(rows: Iterator[T], size: int) -> Iterator[list[T]]:
     """Gather rows into lists of at most `size`."""
     while batch := list(islice(rows, size)):
         yield batch
-
-
-def required(log: Log, line: int, row: dict[str, Any], field: str) -> Any:
-    """Return a field; refuse its absence."""
-    if field not in row:
-        raise BadInput(log.place(line), f"no field {field!r}", f"an object with {field!r}")
-    return row[field]
-
-
-def integer(log: Log, line: int, row: dict[str, Any], field: str) -> int:
-    """Return an integer field; refuse its absence and other types."""
-    value = required(log, line, row, field)
-    if type(value) is not int or abs(value) >= LARGEST:
-        raise log.fault(line, field, value, "an integer")
-    return value
-
-
-def number(log: Log, line: int, row: dict[str, Any], field: str) -> float:
-    """Return a number field (NaN and infinities pass, for the rules to refuse)."""
-    value = required(log, line, row, field)
-    if type(value) not in (int, float) or abs(value) >= LARGEST:
-        raise log.fault(line, field, value, "a finite number")
-    return float(value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from tierlab.kernels.base.errors import BadInput
 from tierlab.traces.log import Log
 from tierlab.traces.readers import jsonl
+from tierlab.traces.readers.csvrows import Rows
 from tierlab.traces.readers.protocol import CHUNK_ROWS
 
 MISSING = object()
@@ -39,19 +39,40 @@ Wanted = Callable[[Sequence[str]], Sequence[str]]
 """Given the log's columns, returns those to read."""
 
 
-def csv_tables(log: Log, wanted: Wanted) -> Iterator[Table]:
-    """Yield the rows of a CSV file with a header, separated by comma, semicolon or tab."""
-    rows = csv.reader(_text(log), delimiter=_delimiter(log.head))
-    header = [name.strip() for name in next(rows, [])]
-    names = wanted(header)
-    numbered = ((rows.line_num, row) for row in _whole(rows, log) if row)
-    for batch in jsonl.batches(numbered, CHUNK_ROWS):
-        for line, row in batch:
-            if len(row) != len(header):
-                what = f"{len(row)} fields"
-                raise BadInput(log.place(line), what, f"{len(header)}, as in the header")
-        cells = {name: [row[header.index(name)] for _, row in batch] for name in names}
+def required(names: Sequence[str], log: Log) -> Wanted:
+    """Return what asks for these columns, and refuses a log that lacks one."""
+
+    def wanted(present: Sequence[str]) -> Sequence[str]:
+        missing = [name for name in names if name not in present]
+        if missing:
+            what = f"no column {missing[0]!r} among {', '.join(map(repr, present[:20]))}"
+            raise BadInput(log.place(1), what, ", ".join(names))
+        return names
+
+    return wanted
+
+
+def csv_tables(log: Log, wanted: Wanted, spread: bool = True) -> Iterator[Table]:
+    """Yield the rows of a CSV file with a header, separated by comma, semicolon or tab.
+
+    `spread`: as in `Rows`.
+    """
+    rows = Rows(log, spread)
+    names = wanted(rows.header)
+    places = [_place(log, rows.header, name) for name in names]
+    for batch in jsonl.batches(iter(rows), CHUNK_ROWS):
+        cells = {
+            name: [row[place] for _, row in batch]
+            for name, place in zip(names, places, strict=True)
+        }
         yield Table([line for line, _ in batch], cells, text=True)
+
+
+def _place(log: Log, header: Sequence[str], name: str) -> int:
+    if header.count(name) > 1:
+        what = f"column {name!r} stands {header.count(name)} times in the header"
+        raise BadInput(log.place(1), what, "each column once")
+    return header.index(name)
 
 
 def jsonl_tables(log: Log, wanted: Wanted) -> Iterator[Table]:
@@ -104,24 +125,3 @@ def _reach(row: dict[str, Any], name: str) -> Any:
             return MISSING
         value = value[part]
     return value
-
-
-def _delimiter(head: bytes) -> str:
-    header = head.split(b"\n", 1)[0]
-    return max(",;\t", key=lambda mark: header.count(mark.encode()))
-
-
-def _text(log: Log) -> Iterator[str]:
-    for number, line in log.lines():
-        try:
-            yield line.decode("utf-8-sig" if number == 1 else "utf-8")
-        except UnicodeDecodeError as error:
-            what = f"not UTF-8 text at byte {error.start} of the line"
-            raise BadInput(log.place(number), what, "UTF-8 text") from None
-
-
-def _whole(rows: Any, log: Log) -> Iterator[list[str]]:
-    try:
-        yield from rows
-    except csv.Error as error:
-        raise BadInput(log.place(rows.line_num), f"invalid CSV: {error}", "a CSV row") from None

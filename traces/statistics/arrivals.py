@@ -28,9 +28,9 @@ def duration_s(arrival_s: Floats) -> float:
 
 
 def rate_per_s(arrival_s: Floats) -> float | None:
-    """Return requests over duration; None where all arrive at once."""
+    """Return requests over duration; None where all arrive at once, or nearly (under 1e-300 s)."""
     span_s = duration_s(arrival_s)
-    return len(arrival_s) / span_s if span_s > 0 else None
+    return len(arrival_s) / span_s if span_s > 1e-300 else None
 
 
 def gap_variation(arrival_s: Floats) -> float | None:
@@ -51,7 +51,13 @@ def dispersion(arrival_s: Floats) -> tuple[Dispersion, ...]:
     for window_s in WINDOWS_S:
         windows = int(since_s[-1] // window_s)
         if windows >= LEAST_WINDOWS:
-            which = (since_s // window_s).astype(np.int64)
-            counts = np.bincount(which, minlength=windows)[:windows]
-            found.append(Dispersion(window_s, windows, float(counts.var() / counts.mean())))
+            found.append(Dispersion(window_s, windows, _index(since_s // window_s, windows)))
     return tuple(found)
+
+
+def _index(window: Floats, windows: int) -> float:
+    """Return variance over mean of the requests in each window; the empty ones take no memory."""
+    counts = np.unique(window[window < windows], return_counts=True)[1]
+    mean = counts.sum() / windows
+    squares = ((counts - mean) ** 2).sum() + (windows - len(counts)) * mean**2
+    return float(squares / windows / mean)

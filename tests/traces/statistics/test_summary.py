@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tierlab.traces.read import read_trace
-from tierlab.traces.readers import registry
 from tierlab.traces.statistics.spread import spread
 from tierlab.traces.statistics.summary import KvModel, measure, summary
 
@@ -108,13 +107,8 @@ def test_mooncake_as_published(shared_dir):
     ],
 )
 def test_azure_as_published(shared_dir, name, requests, duration_s, rate, inputs, outputs):
-    columns = {
-        "arrival_s": "TIMESTAMP",
-        "input_tokens": "ContextTokens",
-        "output_tokens": "GeneratedTokens",
-    }
     file = shared_dir / f"traces/azure2023/AzureLLMInferenceTrace_{name}.csv"
-    told = told_of(file, format="generic", columns=columns)
+    told = told_of(file)
     assert told["requests"] == requests
     assert round(told["arrivals"]["duration_s"]) == duration_s
     assert round(told["arrivals"]["requests_per_s"], 2) == rate
@@ -123,18 +117,10 @@ def test_azure_as_published(shared_dir, name, requests, duration_s, rate, inputs
     assert told["blocks"] is None
 
 
-def sessions_reader() -> str:
-    """Return the name of the reader of kv-cache-tester's sessions, or skip."""
-    named = [one for one in registry.READERS if "cache-tester" in one or "weka" in one]
-    if not named:
-        pytest.skip("no reader of kv-cache-tester sessions is registered")
-    return named[0]
-
-
 @pytest.mark.shared("traces/claude_code")
 def test_claude_code_as_published(shared_dir):
     file = shared_dir / "traces/claude_code/claude_code_traces_710.compact.jsonl.zst"
-    told = told_of(file, format=sessions_reader())
+    told = told_of(file)
     assert told["requests"] == 49_334
     assert quantiles(told["input_tokens"]) == [103_659, 233_633, 498_518, 894_371]
     assert quantiles(told["output_tokens"]) == [216, 898, 3_686, 18_195]
