@@ -20,15 +20,15 @@ def _hbm(run: Run) -> dict[str, Any]:
     return {
         "capacity_bytes": run.parts.pool.capacity_bytes * ranks * len(run.caches),
         "peak_bytes": run.ledger.peak_bytes[HBM] * ranks,
-        "bytes_read": sum(t.flows[HBM].read_bytes for t in run.tierings),
-        "bytes_written": sum(t.flows[HBM].written_bytes for t in run.tierings),
+        "bytes_read": sum(t.copier.flows[HBM].read_bytes for t in run.tierings),
+        "bytes_written": sum(t.copier.flows[HBM].written_bytes for t in run.tierings),
         "blocks_hit": sum(cache.blocks_hit for cache in run.caches),
         "blocks_evicted": sum(cache.evicted for cache in run.caches),
     }
 
 
 def _lower(run: Run, name: str) -> dict[str, Any]:
-    flows = [t.flows[name] for t in run.tierings if name in t.flows]
+    flows = [t.copier.flows[name] for t in run.tierings if name in t.copier.flows]
     tiers = _tiers(run, name)
     shared = any(tier.spec.shared for tier in tiers)
     peaks = [flow.peak_bytes for flow in flows]

@@ -52,7 +52,7 @@ class Layers:
         alone_s = float(core.seconds[0]) / self.number
         for layer in range(self.number):
             yield from self.tiering.layer_has_come(layer)
-            yield env.timeout(alone_s * self.tiering.stretch())
+            yield env.timeout(alone_s * self.tiering.copier.stretch())
         core.ends[0] = core.real[state.NOT_BEFORE] = env.now
         core.reg[state.HELD_UP] -= 1
         self._under_way = False

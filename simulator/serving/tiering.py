@@ -19,28 +19,16 @@ from numpy.typing import NDArray
 
 from tierlab.policies.protocol import Loading
 from tierlab.simulator.network.network import Network
-from tierlab.simulator.network.transfer import Transfer
+from tierlab.simulator.serving.copier import Copier, Layerwise
 from tierlab.simulator.serving.engine import state
 from tierlab.simulator.serving.engine.compiled import lookups
 from tierlab.simulator.serving.engine.state import Core
 from tierlab.simulator.serving.estimates import Estimates
 from tierlab.simulator.serving.places import Places
 from tierlab.simulator.tiers.hierarchy import Hierarchy
-from tierlab.simulator.tiers.moves import CAUSES, Found, Leg, Load, Move, Prefetch
-from tierlab.simulator.tiers.spec import HBM
+from tierlab.simulator.tiers.moves import Found, Load, Prefetch
 
 Ints = NDArray[np.int64]
-_CAUSES = dict(zip(CAUSES, ("write_through",) * 2 + ("write_back",) * 2 + CAUSES[4:], strict=True))
-"""Cause of a tier's `Move` -> cause of a transfer."""
-
-
-@dataclass(eq=False)
-class Flow:
-    """Bytes of one tier of one replica; the peak of a shared tier is the tier's."""
-
-    read_bytes: float = 0.0
-    written_bytes: float = 0.0
-    peak_bytes: float = 0.0
 
 
 @dataclass(eq=False)
@@ -59,8 +47,6 @@ class Tiering:
         Steps are simulated layer by layer (`layers.Layers`).
     reused
         Prompt tokens that each tier served, those not computed or reused before alone.
-    flows
-        What each tier sent and took, and the most that it held.
     """
 
     env: simpy.Environment
@@ -73,16 +59,13 @@ class Tiering:
     wake: Callable[[], None] = lambda: None
     by_layer: bool = False
     reused: dict[str, int] = field(default_factory=dict)
-    flows: dict[str, Flow] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.flows = {name: Flow() for name in (HBM, *(t.spec.name for t in self.tiers.tiers))}
+        self.copier = Copier(self.env, self.tiers, self.network, self.places)
         self._found: dict[int, Found] = {}
         self._told: dict[int, int] = {}
         self._prefetching: dict[int, Prefetch] = {}
-        self._layers: list[_Layerwise] = []
-        self._in_flight = 0
-        self._transfers: dict[Move, list[Transfer]] = {}
+        self._layers: list[Layerwise] = []
 
     def arrived(self, row: int, queue: Callable[[int], None]) -> None:
         """Take note of a request that arrives; `queue` it now or once its prefetch is over."""
@@ -105,7 +88,7 @@ class Tiering:
             if not waits.triggered:
                 waits.succeed()
 
-        self._copy(prefetch.moves, come)
+        self.copier.copy(prefetch.moves, come)
         if np.isfinite(prefetch.wait_s):
             self.env.timeout(prefetch.wait_s).callbacks.append(lambda _: come())
 
@@ -135,8 +118,7 @@ class Tiering:
 
     def _give_up(self, prefetch: Prefetch) -> None:
         for move in self.tiers.stop_prefetch(prefetch):
-            for transfer in self._transfers.get(move, ()):
-                self.network.cancel(transfer)
+            self.copier.cancel(move)
 
     def collect(self) -> None:
         """See to what the loop listed: loads to begin, blocks computed, blocks evicted."""
@@ -149,21 +131,8 @@ class Tiering:
                 self._computed(row, after)
         if reg[state.LEFT]:
             left = self._taken(state.LEFT, core.left)
-            self._copy(self.tiers.evicted_from_hbm(left, self.env.now))
-        core.real[state.STRETCH] = 1.0 if self.by_layer else self.stretch()
-
-    def stretch(self) -> float:
-        """Return how much longer compute lasts beside the copies of this moment.
-
-        Kernels take SMs, all copies take HBM bandwidth. Steps are taken to be bound by both, which
-        is an upper bound.
-        """
-        if not self._in_flight:
-            return 1.0
-        gpu = self.places.gpus[0]
-        free = 1.0 - self.network.sm_share(gpu)
-        hbm = self.network.hbm_bytes_per_s(gpu) / self.places.hbm_bytes_per_s
-        return 1.0 / (free * (1.0 - min(hbm, 0.99)))
+            self.copier.copy(self.tiers.evicted_from_hbm(left, self.env.now))
+        core.real[state.STRETCH] = 1.0 if self.by_layer else self.copier.stretch()
 
     def _taken(self, count: int, entries: NDArray[Any]) -> NDArray[Any]:
         number = int(self.core.reg[count])
@@ -181,11 +150,11 @@ class Tiering:
         ended = partial(self._loaded, row, load, self.env.now)
         layerwise = self.by_layer and self.core.reg[state.LOAD_MODE] == state.LAYERWISE
         parts = self.estimates.layers if layerwise else 1
-        layers = _Layerwise(self.env, parts, len(load.legs) * len(self.places.gpus), ended)
+        layers = Layerwise(self.env, parts, len(load.legs) * len(self.places.gpus), ended)
         if layerwise:
             self._layers.append(layers)
         for leg in load.legs:
-            self._bring(leg, layers)
+            self.copier.bring(leg, layers)
 
     def layer_has_come(self, layer: int) -> Generator[simpy.Event, Any, None]:
         """Wait for a layer of all loads of the step under way."""
@@ -197,28 +166,6 @@ class Tiering:
         """Say that the step under way has ended."""
         self._layers = []
 
-    def _bring(self, leg: Leg, layers: _Layerwise) -> None:
-        """Load one tier's part, each rank its share, layer after layer."""
-        self.flows[leg.tier].read_bytes += leg.nbytes
-        self.flows[HBM].written_bytes += leg.nbytes
-        parts = len(layers.come)
-        self._in_flight += parts * len(self.places.gpus)
-        for gpu in self.places.gpus:
-            for layer in range(parts):
-                self.network.submit(
-                    self.places.nodes[leg.tier],
-                    gpu,
-                    leg.nbytes / len(self.places.gpus) / parts,
-                    pieces=max(leg.pieces / parts, 1),
-                    mechanism=leg.mechanism,
-                    cause="hit",
-                    then=partial(self._layer_came, layers, layer),
-                )
-
-    def _layer_came(self, layers: _Layerwise, layer: int, _: Transfer) -> None:
-        self._in_flight -= 1
-        layers.one_less(layer)
-
     def _credit(self, load: Load, fresh: int) -> None:
         for leg in reversed(load.legs):
             share = min(leg.tokens, fresh)
@@ -227,7 +174,7 @@ class Tiering:
 
     def _loaded(self, row: int, load: Load, began_s: float) -> None:
         now, reg, real = self.env.now, self.core.reg, self.core.real
-        self._copy(self.tiers.end_load(load, now))
+        self.copier.copy(self.tiers.end_load(load, now))
         lookups().loaded(self.core, row, load.tokens, now)
         if reg[state.LOAD_MODE] != state.REQUEST_ASYNC:
             reg[state.HELD_UP] -= 1
@@ -258,7 +205,7 @@ class Tiering:
         self._told[row] = stop
         moves = self.tiers.computed(self._names(row), start, stop, self.env.now)
         if moves:
-            self._copy(moves, self._pin(row, start, stop))
+            self.copier.copy(moves, self._pin(row, start, stop))
 
     def _pin(self, row: int, start: int, stop: int) -> Callable[[], None]:
         """Keep blocks of a request until what is returned is called; gone ones are not kept."""
@@ -274,82 +221,20 @@ class Tiering:
 
         return unpin
 
-    def _copy(self, moves: list[Move], then: Callable[[], None] | None = None) -> None:
-        """Make copies; call `then` when all of them have ended."""
-        if not moves:
-            if then is not None:
-                then()
-            return
-        group = _Group(len(moves), then or (lambda: None))
-        for move in moves:
-            self._transfer(move, group)
-            tier, flow = self.tiers.tiers[move.target], self.flows[move.destination]
-            flow.peak_bytes = max(flow.peak_bytes, len(tier.store) * tier.spec.block_bytes)
-
-    def _transfer(self, move: Move, group: _Group) -> None:
-        self.flows[move.source].read_bytes += move.nbytes
-        self.flows[move.destination].written_bytes += move.nbytes
-        hbm = move.source == HBM
-        sources = self.places.gpus if hbm else (self.places.nodes[move.source],)
-        ended = _Group(len(sources), partial(self._moved, move, group))
-        self._in_flight += len(sources) * hbm
-        self._transfers[move] = [
-            self.network.submit(
-                source,
-                self.places.nodes[move.destination],
-                move.nbytes / len(sources),
-                pieces=move.pieces,
-                mechanism=move.mechanism,
-                cause=_CAUSES[move.cause],
-                then=ended.one_less,
-            )
-            for source in sources
-        ]
-
-    def _moved(self, move: Move, group: _Group) -> None:
-        sent = self._transfers.pop(move, ())
-        self._in_flight -= len(sent) * (move.source == HBM)
-        if not move.over:
-            self._copy(self.tiers.end_move(move, self.env.now))
-        group.one_less()
-
     def answered(self, row: int) -> None:
-        """Forget a request."""
-        self._told.pop(row, None)
+        """Forget a request; store its reply, where replies are stored."""
+        told = self._told.pop(row, 0)
+        if self.tiers.limits.prompt_only:
+            return
+        r, size = self.core.r, int(self.core.reg[state.BLOCK_SIZE])
+        stop = int(r.input_tokens[row] + r.output_tokens[row] - 1) // size
+        if stop > told:
+            names = self._names(row, stop)
+            self.copier.copy(self.tiers.computed(names, told, stop, self.env.now, prompt=False))
 
-    def _names(self, row: int) -> Ints:
-        """Return the names of the prompt's blocks that a hit may use, int64."""
-        blocks = int(self.core.r.input_tokens[row]) // int(self.core.reg[state.BLOCK_SIZE])
+    def _names(self, row: int, blocks: int | None = None) -> Ints:
+        """Return the names of a request's leading blocks, by default those of its prompt, int64."""
+        if blocks is None:
+            blocks = int(self.core.r.input_tokens[row]) // int(self.core.reg[state.BLOCK_SIZE])
         lookups().name_blocks(self.core.names, row, 0, blocks)
         return self.core.names.scratch[:blocks].copy()
-
-
-class _Layerwise:
-    """A load in parts, one a layer; each comes once all ranks and tiers have sent it."""
-
-    def __init__(
-        self, env: simpy.Environment, parts: int, copies: int, then: Callable[[], None]
-    ) -> None:
-        self.come = [simpy.Event(env) for _ in range(parts)]
-        self._left = [copies] * parts
-        self._all = _Group(parts, then)
-
-    def one_less(self, layer: int) -> None:
-        self._left[layer] -= 1
-        if not self._left[layer]:
-            self.come[layer].succeed()
-            self._all.one_less()
-
-
-class _Group:
-    """Calls `then` once so many parts have ended; at once if there are none."""
-
-    def __init__(self, parts: int, then: Callable[[], None]) -> None:
-        self._left, self._then = parts, then
-        if not parts:
-            then()
-
-    def one_less(self, _: object = None) -> None:
-        self._left -= 1
-        if not self._left:
-            self._then()

@@ -185,8 +185,16 @@ def _row(way: Way, again: Recompute, contexts: Sequence[int]) -> dict[str, Any]:
         "load": loads,
         "first_tokens": first,
         "always_from_tokens": always,
-        "why": _why(way, again, contexts, first, always),
+        **_bounds(way, again, contexts, always or first),
     }
+
+
+def _bounds(
+    way: Way, again: Recompute, contexts: Sequence[int], turn: int | None
+) -> dict[str, Any]:
+    """Say what both are short of where they cross; at the longest context where they do not."""
+    at = contexts[-1] if turn is None or turn <= way.block_tokens else turn
+    return {"bounds_at": at, "load_bound": way.bound(at), "recompute_bound": again.bound(at)}
 
 
 def wins(
@@ -227,12 +235,3 @@ def _change(won: Callable[[int], bool], loses: int, wins_at: int, size: int) -> 
         middle = (low + high) // 2
         low, high = (low, middle) if won(middle * size) else (middle, high)
     return high * size
-
-
-def _why(
-    way: Way, again: Recompute, contexts: Sequence[int], first: int | None, always: int | None
-) -> str:
-    """Say what decides, at the crossing or at the longest context where there is none."""
-    at = always or first or contexts[-1]
-    load, compute = way.bound(at), again.bound(at)
-    return f"load {load} bound, recompute {compute} bound"

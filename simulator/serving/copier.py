@@ -1,0 +1,168 @@
+"""Copies that the tiers of one replica ask for, on the network, and what they carried."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+import simpy
+
+from tierlab.simulator.network.network import Network
+from tierlab.simulator.network.transfer import Transfer
+from tierlab.simulator.serving.places import Places
+from tierlab.simulator.tiers.hierarchy import Hierarchy
+from tierlab.simulator.tiers.moves import CAUSES, Leg, Move
+from tierlab.simulator.tiers.spec import HBM
+
+_CAUSES = dict(zip(CAUSES, ("write_through",) * 2 + ("write_back",) * 2 + CAUSES[4:], strict=True))
+"""Cause of a tier's `Move` -> cause of a transfer."""
+
+
+@dataclass(eq=False)
+class Flow:
+    """Bytes of one tier of one replica; the peak of a shared tier is the tier's."""
+
+    read_bytes: float = 0.0
+    written_bytes: float = 0.0
+    peak_bytes: float = 0.0
+
+
+class Group:
+    """Calls `then` once so many parts have ended; at once if there are none."""
+
+    def __init__(self, parts: int, then: Callable[[], None]) -> None:
+        self._left, self._then = parts, then
+        if not parts:
+            then()
+
+    def one_less(self, _: object = None) -> None:
+        """Take note that a part has ended."""
+        self._left -= 1
+        if not self._left:
+            self._then()
+
+
+class Layerwise:
+    """A load in parts, one a layer; each comes once all ranks and tiers have sent it.
+
+    Attributes
+    ----------
+    come
+        Events, one a part.
+    """
+
+    def __init__(
+        self, env: simpy.Environment, parts: int, copies: int, then: Callable[[], None]
+    ) -> None:
+        self.come = [simpy.Event(env) for _ in range(parts)]
+        self._left = [copies] * parts
+        self._all = Group(parts, then)
+
+    def one_less(self, layer: int) -> None:
+        """Take note that one copy of a part has ended."""
+        self._left[layer] -= 1
+        if not self._left[layer]:
+            self.come[layer].succeed()
+            self._all.one_less()
+
+
+class Copier:
+    """Gives moves and loads of one replica their time.
+
+    Attributes
+    ----------
+    flows
+        What each tier sent and took, and the most that it held.
+    """
+
+    def __init__(
+        self, env: simpy.Environment, tiers: Hierarchy, network: Network, places: Places
+    ) -> None:
+        self._env, self._tiers, self._network, self._places = env, tiers, network, places
+        self.flows = {name: Flow() for name in (HBM, *(t.spec.name for t in tiers.tiers))}
+        self._transfers: dict[Move, list[Transfer]] = {}
+        self._in_flight = 0
+
+    def copy(self, moves: list[Move], then: Callable[[], None] | None = None) -> None:
+        """Make copies, and those that follow from them; call `then` once `moves` have ended."""
+        if not moves:
+            if then is not None:
+                then()
+            return
+        group = Group(len(moves), then or _nothing)
+        for move in moves:
+            self._send(move, group)
+            tier, flow = self._tiers.tiers[move.target], self.flows[move.destination]
+            flow.peak_bytes = max(flow.peak_bytes, len(tier.store) * tier.spec.block_bytes)
+
+    def _send(self, move: Move, group: Group) -> None:
+        self.flows[move.source].read_bytes += move.nbytes
+        self.flows[move.destination].written_bytes += move.nbytes
+        hbm = move.source == HBM
+        sources = self._places.gpus if hbm else (self._places.nodes[move.source],)
+        ended = Group(len(sources), partial(self._sent, move, group))
+        self._in_flight += len(sources) * hbm
+        self._transfers[move] = [
+            self._network.submit(
+                source,
+                self._places.nodes[move.destination],
+                move.nbytes / len(sources),
+                pieces=move.pieces,
+                mechanism=move.mechanism,
+                cause=_CAUSES[move.cause],
+                then=ended.one_less,
+            )
+            for source in sources
+        ]
+
+    def _sent(self, move: Move, group: Group) -> None:
+        sent = self._transfers.pop(move, ())
+        self._in_flight -= len(sent) * (move.source == HBM)
+        if not move.over:
+            self.copy(self._tiers.end_move(move, self._env.now))
+        group.one_less()
+
+    def cancel(self, move: Move) -> None:
+        """Stop a copy that nobody wants any more."""
+        for transfer in self._transfers.get(move, ()):
+            self._network.cancel(transfer)
+
+    def bring(self, leg: Leg, layers: Layerwise) -> None:
+        """Load one tier's part, each rank its share, layer after layer."""
+        self.flows[leg.tier].read_bytes += leg.nbytes
+        self.flows[HBM].written_bytes += leg.nbytes
+        parts, gpus = len(layers.come), self._places.gpus
+        self._in_flight += parts * len(gpus)
+        for gpu in gpus:
+            for layer in range(parts):
+                self._network.submit(
+                    self._places.nodes[leg.tier],
+                    gpu,
+                    leg.nbytes / len(gpus) / parts,
+                    pieces=max(leg.pieces / parts, 1),
+                    mechanism=leg.mechanism,
+                    cause="hit",
+                    then=partial(self._brought, layers, layer),
+                )
+
+    def _brought(self, layers: Layerwise, layer: int, _: Transfer) -> None:
+        self._in_flight -= 1
+        layers.one_less(layer)
+
+    def stretch(self) -> float:
+        """Return how much longer compute lasts beside the copies of this moment.
+
+        Kernels take SMs, all copies take HBM bandwidth. Steps are taken to be bound by both, which
+        is an upper bound.
+        """
+        if not self._in_flight:
+            return 1.0
+        gpu = self._places.gpus[0]
+        free = 1.0 - self._network.sm_share(gpu)
+        hbm = self._network.hbm_bytes_per_s(gpu) / self._places.hbm_bytes_per_s
+        return 1.0 / (free * (1.0 - min(hbm, 0.99)))
+
+
+def _nothing() -> None:
+    """Stand where nobody waits."""
