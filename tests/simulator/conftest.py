@@ -120,6 +120,11 @@ def served() -> Callable[..., Run]:
 
 
 @pytest.fixture
+def known_times() -> type[KnownTimes]:
+    return KnownTimes
+
+
+@pytest.fixture
 def pool() -> KvPool:
     """Return a pool of 10 blocks of 4 tokens, 8 B a token."""
     return KvPool(10 * 32.0, 4, 400, np.arange(101) * 32.0)
