@@ -99,22 +99,35 @@ class Copier:
     def _send(self, move: Move, group: Group) -> None:
         self.flows[move.source].read_bytes += move.nbytes
         self.flows[move.destination].written_bytes += move.nbytes
-        hbm = move.source == HBM
-        sources = self._places.gpus if hbm else (self._places.nodes[move.source],)
-        ended = Group(len(sources), partial(self._sent, move, group))
-        self._in_flight += len(sources) * hbm
+        ways = self._ways(move)
+        ended = Group(len(ways), partial(self._sent, move, group))
+        self._in_flight += len(ways) * (move.source == HBM)
         self._transfers[move] = [
             self._network.submit(
                 source,
-                self._places.nodes[move.destination],
-                move.nbytes / len(sources),
-                pieces=move.pieces,
+                destination,
+                move.nbytes / len(ways),
+                pieces=max(move.pieces * ranks / len(ways), 1),
                 mechanism=move.mechanism,
                 cause=_CAUSES[move.cause],
+                stream=_stream(source, destination, len(ways) > ranks),
                 then=ended.one_less,
             )
-            for source in sources
+            for source, destination, ranks in ways
         ]
+
+    def _ways(self, move: Move) -> list[tuple[str, str, int]]:
+        """Return the source, destination and number of ranks of each copy that makes a move.
+
+        Every rank sends its part of each piece to every node that the tier is interleaved over.
+        """
+        nodes = self._places.nodes[move.destination]
+        if move.source == HBM:
+            gpus = self._places.gpus
+            return [(gpu, node, len(gpus)) for gpu in gpus for node in nodes]
+        above = self._places.nodes[move.source]
+        pairs = range(max(len(above), len(nodes)))
+        return [(above[i % len(above)], nodes[i % len(nodes)], 1) for i in pairs]
 
     def _sent(self, move: Move, group: Group) -> None:
         sent = self._transfers.pop(move, ())
@@ -132,17 +145,19 @@ class Copier:
         """Load one tier's part, each rank its share, layer after layer."""
         self.flows[leg.tier].read_bytes += leg.nbytes
         self.flows[HBM].written_bytes += leg.nbytes
-        parts, gpus = len(layers.come), self._places.gpus
-        self._in_flight += parts * len(gpus)
-        for gpu in gpus:
+        parts, gpus, nodes = len(layers.come), self._places.gpus, self._places.nodes[leg.tier]
+        ways = [(node, gpu) for gpu in gpus for node in nodes]
+        self._in_flight += parts * len(ways)
+        for node, gpu in ways:
             for layer in range(parts):
                 self._network.submit(
-                    self._places.nodes[leg.tier],
+                    node,
                     gpu,
-                    leg.nbytes / len(gpus) / parts,
-                    pieces=max(leg.pieces / parts, 1),
+                    leg.nbytes / len(ways) / parts,
+                    pieces=max(leg.pieces / len(nodes) / parts, 1),
                     mechanism=leg.mechanism,
                     cause="hit",
+                    stream=_stream(node, gpu, len(nodes) > 1),
                     then=partial(self._brought, layers, layer),
                 )
 
@@ -162,6 +177,14 @@ class Copier:
         free = 1.0 - self._network.sm_share(gpu)
         hbm = self._network.hbm_bytes_per_s(gpu) / self._places.hbm_bytes_per_s
         return 1.0 / (free * (1.0 - min(hbm, 0.99)))
+
+
+def _stream(source: str, destination: str, interleaved: bool) -> str | None:
+    """Return a stream of their own for copies to or from one of several nodes, else the default.
+
+    Parts of one interleaved copy move at the same time.
+    """
+    return f"{source}>{destination}" if interleaved else None
 
 
 def _nothing() -> None:

@@ -15,6 +15,7 @@ from tierlab.simulator.serving.steptime import StepTimes
 from tierlab.simulator.tiers.choices import choices
 from tierlab.simulator.tiers.hierarchy import Hierarchy
 from tierlab.simulator.tiers.moves import Found
+from tierlab.simulator.tiers.spec import TierSpec
 
 _NONE = np.zeros(0, np.int64)
 
@@ -67,8 +68,7 @@ class Estimates:
         for at, tier in enumerate(tiers.tiers):
             nbytes, pieces = splits.nbytes[:, at], int(splits.pieces[-1, at])
             if nbytes[-1] > 0:
-                source, how = places.nodes[tier.spec.name], tier.spec.mechanism
-                wait_s, alone_s = self._load_s(source, places, nbytes[-1], pieces, how)
+                wait_s, alone_s = self._load_s(tier.spec, places, nbytes[-1], pieces)
                 queue_s = max(queue_s, wait_s)
                 load_s += alone_s * nbytes / nbytes[-1]
         load_s[splits.blocks > 0] += queue_s
@@ -77,13 +77,21 @@ class Estimates:
         return splits.view(load_s, recompute_s, queue_s, self.overlaps)
 
     def _load_s(
-        self, source: str, places: Places, nbytes: float, pieces: int, mechanism: str
+        self, spec: TierSpec, places: Places, nbytes: float, pieces: int
     ) -> tuple[float, float]:
-        """Return how long a load would wait now, and how long it would move."""
-        share, gpu = nbytes / len(places.gpus), places.gpus[0]
+        """Return how long a load would wait now, and how long it would move.
+
+        Nodes that a tier is interleaved over send at the same time.
+        """
+        nodes, gpu = places.nodes[spec.name], places.gpus[0]
         alone, now = (
             self.network.estimate(
-                source, gpu, share, pieces=pieces, mechanism=mechanism, queued=queued
+                nodes[0],
+                gpu,
+                nbytes / places.ways(spec.name),
+                pieces=max(pieces / len(nodes), 1),
+                mechanism=spec.mechanism,
+                queued=queued,
             )
             for queued in (False, True)
         )

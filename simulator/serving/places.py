@@ -22,20 +22,25 @@ class Places:
     gpus
         Its GPUs, one a rank.
     nodes
-        Tier -> node.
+        Tier -> its nodes, over which its bytes are interleaved.
     hbm_bytes_per_s
         Of one GPU.
     """
 
     gpus: tuple[str, ...]
-    nodes: Mapping[str, str]
+    nodes: Mapping[str, tuple[str, ...]]
     hbm_bytes_per_s: float
+
+    def ways(self, tier: str) -> int:
+        """Return how many copies make one between a tier and HBM."""
+        return len(self.gpus) * len(self.nodes[tier])
 
 
 def find_places(system: System, specs: Sequence[TierSpec], replicas: int, tp: int) -> list[Places]:
     """Return where each replica and its tiers are.
 
-    A tier lives on the nearest node of its kind; of equally near ones replicas take turns.
+    A tier lives on the nearest nodes of its kind. Where several are equally near, replicas divide
+    them or take turns, and a shared tier has them all.
 
     Raises
     ------
@@ -47,19 +52,25 @@ def find_places(system: System, specs: Sequence[TierSpec], replicas: int, tp: in
     out = []
     for index in range(replicas):
         own = tuple(gpus[index * tp : (index + 1) * tp])
-        nodes = {spec.name: _nearest(system, spec, own[0], index) for spec in specs}
+        nodes = {spec.name: _nearest(system, spec, own[0], index, replicas) for spec in specs}
         out.append(Places(own, nodes, system.gpu.memory_bandwidth_bytes_per_s))
     _check_room(system, specs, out)
     return out
 
 
-def _nearest(system: System, spec: TierSpec, gpu: str, index: int) -> str:
+def _nearest(
+    system: System, spec: TierSpec, gpu: str, index: int, replicas: int
+) -> tuple[str, ...]:
     near = [node for node in _candidates(system, spec) if system.connects(gpu, node)]
     if not near:
         raise BadInput(f"tiers.{spec.name}.device", f"nothing connects it to {gpu}", "a link")
     hops = [len(system.path(gpu, node)) for node in near]
     nearest = [node for node, n in zip(near, hops, strict=True) if n == min(hops)]
-    return nearest[index % len(nearest)]
+    if spec.shared:
+        return tuple(nearest)
+    each = max(len(nearest) // replicas, 1)
+    first = index * each % len(nearest)
+    return tuple(nearest[first : first + each])
 
 
 def _candidates(system: System, spec: TierSpec) -> list[str]:
@@ -82,9 +93,10 @@ def _check_room(system: System, specs: Sequence[TierSpec], places: Sequence[Plac
     """Refuse tiers that are larger than the memory that they live in."""
     asked: dict[str, float] = {}
     for spec in specs:
-        nodes = [place.nodes[spec.name] for place in places]
-        for node in nodes[:1] if spec.shared else nodes:
-            asked[node] = asked.get(node, 0.0) + spec.capacity_bytes
+        for place in places[:1] if spec.shared else places:
+            nodes = place.nodes[spec.name]
+            for node in nodes:
+                asked[node] = asked.get(node, 0.0) + spec.capacity_bytes / len(nodes)
     for node, nbytes in asked.items():
         has = getattr(system.nodes[node], "memory_bytes", None) or getattr(
             system.nodes[node], "capacity_bytes", None

@@ -150,7 +150,8 @@ class Tiering:
         ended = partial(self._loaded, row, load, self.env.now)
         layerwise = self.by_layer and self.core.reg[state.LOAD_MODE] == state.LAYERWISE
         parts = self.estimates.layers if layerwise else 1
-        layers = Layerwise(self.env, parts, len(load.legs) * len(self.places.gpus), ended)
+        copies = sum(self.places.ways(leg.tier) for leg in load.legs)
+        layers = Layerwise(self.env, parts, copies, ended)
         if layerwise:
             self._layers.append(layers)
         for leg in load.legs:

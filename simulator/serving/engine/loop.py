@@ -147,9 +147,9 @@ def _first_arrival(core: Core, inbox: bool) -> float:
 def _lists_full(core: Core) -> bool:
     """Say whether a list might overflow in the next round."""
     reg, most = core.reg, len(core.running)
-    if reg[ROWS] == len(core.rows) or reg[DONE] + most > len(core.done):
+    if reg[ROWS] >= len(core.rows) or reg[DONE] + most > len(core.done):
         return True
-    return reg[LEFT] > 0 or reg[FILLED] + most > len(core.filled)
+    return reg[LEFT] > 0 or reg[STARTED] > 0 or reg[FILLED] + most > len(core.filled)
 
 
 def _admit(core: Core, phase: int) -> int:
@@ -216,6 +216,8 @@ def _pass(core: Core, now_s: float, horizon_s: float) -> int:
         return RUNS
     if end < start:
         return BROKEN
+    if _lists_full(core):
+        return FULL
     reg[NEWS], reg[STEPS], real[END] = 0, steps, end
     core.batch.number[3] = advance_tokens(core, core.batch, steps)
     note_reads(core, steps)

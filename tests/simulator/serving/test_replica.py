@@ -2,6 +2,8 @@ import numpy as np
 import pytest
 
 from tierlab.simulator.metrics.latency import Latencies
+from tierlab.simulator.serving import replica
+from tierlab.simulator.serving.engine import loop
 from tierlab.simulator.serving.requests import DONE, REJECTED
 
 
@@ -128,3 +130,47 @@ def test_attention_reads_the_context_of_each_step(trace, served, asynchronous):
     assert run.requests.preemptions.sum() == 1
     per_token = run.parts.pool.block_bytes / 16
     assert run.record.attention_bytes / per_token == pytest.approx(2 * (32 + sum(range(33, 72))))
+
+
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+@pytest.mark.parametrize("arrivals", ["open", "closed"])
+def test_more_steps_than_the_loop_lists_at_once(trace, served, arrivals, asynchronous):
+    """Every step ends a request, and something follows from each."""
+    n = 5_000
+    made = trace([0.5 * i for i in range(n)], [10] * n, [1] * n)
+    run = served(
+        made, step_s=0.7, arrivals=arrivals, async_scheduling=asynchronous, max_num_seqs=64
+    )
+    steps = run.record.columns()
+    assert steps["prefills"].sum() == n
+    assert (run.requests.status == DONE).all()
+
+
+@pytest.mark.filterwarnings("ignore:overflow encountered")
+def test_plain_python_does_what_the_compiled_loop_does(trace, served, monkeypatch):
+    """Python checks every index, which compiled code does not."""
+    rng = np.random.default_rng(5)
+    n = 60
+    session = np.unique(rng.integers(0, 9, n), return_inverse=True)[1]
+    prompt = 32 * rng.integers(1, 9, n)
+    made = trace(
+        np.sort(rng.uniform(0, 90, n)).tolist(),
+        prompt.tolist(),
+        rng.integers(1, 60, n).tolist(),
+        session.tolist(),
+        block_tokens=32,
+        ids=[[s * 100 + i for i in range(p // 32)] for s, p in zip(session, prompt, strict=True)],
+    )
+
+    def run():
+        return served(
+            made, step_s=0.3, design="vllm", blocks=40, async_scheduling=True, max_num_seqs=6
+        )
+
+    compiled = run()
+    monkeypatch.setattr(replica, "engine", lambda clock: loop.advance)
+    plain = run()
+    assert compiled.requests.preemptions.sum() > 0
+    for name in ("scheduled_s", "first_token_s", "last_token_s", "reused", "recomputed"):
+        one, two = getattr(plain.requests, name), getattr(compiled.requests, name)
+        np.testing.assert_allclose(one, two, rtol=1e-12, err_msg=name)
