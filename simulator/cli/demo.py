@@ -28,8 +28,16 @@ Examples:
 def demo(settings: tuple[str, ...], output: Path | None, as_json: bool) -> None:
     """Ask what a 1M-context model under long agentic sessions needs on one H200.
 
-    What fits, how long does it take, what does it cost?
+    What fits, how long does it take, what does it cost, and which tier below HBM is worth its
+    money?
     """
+    from tierlab.simulator.cli.demo_tiers import (
+        compare_tiers,
+        possible,
+        print_tiers,
+        summaries,
+        worth,
+    )
     from tierlab.simulator.cli.plan import print_plan
     from tierlab.simulator.cli.simulate import run_scenario
     from tierlab.simulator.cli.summary_table import print_summary
@@ -48,25 +56,33 @@ def demo(settings: tuple[str, ...], output: Path | None, as_json: bool) -> None:
     without = scenario.model_copy(update={"design": DesignSection(preset="baseline")})
     forgets = run_scenario(without, bands=False)[1]
     answer = answer_text(planned, summary, forgets)
+    tiers = compare_tiers(scenario) if possible(scenario) else []
+    if tiers:
+        answer += "\n" + _wrapped(worth(tiers))
     if output is not None:
         extra = {"plan.json": dump_json(planned), "answer.txt": answer}
+        extra["tiers.json"] = dump_json(summaries(tiers))
         write_run(run, summary, output, extra)
     if as_json:
-        click.echo(dump_json({"plan": planned, "run": summary, "answer": answer}))
+        found = {"plan": planned, "run": summary, "tiers": summaries(tiers), "answer": answer}
+        click.echo(dump_json(found))
         return
     click.echo(f"{scenario.title}\n")
     print_plan(planned)
     print_summary(run, summary)
+    if tiers:
+        print_tiers(tiers)
     click.echo(answer)
 
 
 def answer_text(p: dict[str, Any], s: dict[str, Any], forgets: dict[str, Any]) -> str:
     """Say in words what the plan, the run, and the run without a prefix cache say in figures."""
     paragraphs = (_fits(p), _lasts(p), _served(s), _costs(s), _reuse(s, forgets))
-    wrapped = [
-        fill(text, 96, subsequent_indent="  ", break_on_hyphens=False) for text in paragraphs
-    ]
-    return "\n".join(wrapped)
+    return "\n".join(map(_wrapped, paragraphs))
+
+
+def _wrapped(text: str) -> str:
+    return fill(text, 96, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def _fits(p: dict[str, Any]) -> str:
@@ -120,5 +136,5 @@ def _reuse(s: dict[str, Any], forgets: dict[str, Any]) -> str:
     return (
         f"What the prefix cache in HBM does: {hit:.1%} of prompt tokens come from it. Without it"
         f" the median wait is {duration(ttft['p50'])}, one in ten waits over"
-        f" {duration(ttft['p90'])}{price}. Tiers below HBM are the next thing to compare."
+        f" {duration(ttft['p90'])}{price}."
     )

@@ -79,8 +79,9 @@ def print_crossover(found: dict[str, Any]) -> None:
         ("", "block", "piece", "reaches", "first", "always", "load bound by", "compute by"),
         [_crossing(way) for way in found["ways"]],
     )
-    for tier, link in {way["tier"]: way["link"] for way in found["ways"]}.items():
-        click.echo(f"{tier}: {link}")
+    for tier, way in {way["tier"]: way for way in found["ways"]}.items():
+        more = len(way["nodes"]) - 1
+        click.echo(f"{tier}: {way['link']}" + (f", and {more} more like it" if more else ""))
 
 
 def _mark(way: dict[str, Any], again: list[dict[str, Any]], k: int) -> str:

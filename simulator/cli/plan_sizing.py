@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import fill
 from typing import Any
 
 import click
@@ -14,7 +15,7 @@ GIB = 2.0**30
 
 def print_study(found: dict[str, Any]) -> None:
     """Print what a study found."""
-    title = f"{found['trace']} on {found['hardware']}: prefix hits of LRU, without time"
+    title = f"{found['trace']}: prefix hits of LRU, without time"
     pairs(title, _reach(found))
     if found["sizes"]:
         _print_sizes(found)
@@ -37,15 +38,20 @@ def _size(nbytes: float) -> str:
 
 
 def _reach(found: dict[str, Any]) -> list[tuple[str, str]]:
-    hbm, all_of_it = found["hbm"], found["unlimited"]
-    each = " a replica" if found["replicas"] > 1 else ""
+    hbm, several = found["hbm"], found["replicas"] > 1
+    each = " a replica" if several else ""
     asked = f"{found['blocks_asked']:,} blocks of {found['block_tokens']} tokens"
-    least = f"{both(all_of_it)}{each} on, {all_of_it['blocks']:,} blocks"
-    return [
+    rows = [
         ("requests", f"{found['requests']:,}, asking for {asked}"),
         ("HBM alone", f"{hbm['hit_ratio']:.4f} with {both(hbm)}{each}, {hbm['blocks']:,} blocks"),
-        ("unlimited", f"{all_of_it['hit_ratio']:.4f} from {least}"),
+        ("unlimited", _unlimited(found["unlimited"], each)),
     ]
+    shared = _unlimited(found["unlimited_shared"], "")
+    return [*rows, ("unlimited, shared", shared)] if several else rows
+
+
+def _unlimited(row: dict[str, Any], each: str) -> str:
+    return f"{row['hit_ratio']:.4f} from {both(row)}{each} on, {row['blocks']:,} blocks"
 
 
 def _print_sizes(found: dict[str, Any]) -> None:
@@ -79,10 +85,11 @@ def _law(found: dict[str, Any]) -> str:
     mirrors = max(row["mirrors_up_to_bytes"] for row in found["sizes"])
     if not mirrors:
         return "Of inclusive tiers the largest decides how much is hit."
-    return (
-        "Of inclusive tiers the largest decides how much is hit: one of up to"
-        f" {_size(mirrors)} only mirrors HBM."
+    text = (
+        f"Of inclusive tiers the largest decides how much is hit: one of up to {_size(mirrors)}"
+        " mirrors HBM, which keeps somewhat less than that beside what runs."
     )
+    return fill(text, 96, break_on_hyphens=False)
 
 
 def _print_for_slo(found: dict[str, Any], target: dict[str, Any]) -> None:
