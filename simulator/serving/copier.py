@@ -8,6 +8,7 @@ from functools import partial
 
 import simpy
 
+from tierlab.hwmodels.device import Ssd
 from tierlab.simulator.network.network import Network
 from tierlab.simulator.network.transfer import Transfer
 from tierlab.simulator.serving.places import Places
@@ -107,7 +108,7 @@ class Copier:
                 source,
                 destination,
                 move.nbytes / len(ways),
-                pieces=max(move.pieces * ranks / len(ways), 1),
+                pieces=self._pieces(move.pieces, destination, len(ways) // ranks),
                 mechanism=move.mechanism,
                 cause=_CAUSES[move.cause],
                 stream=_stream(source, destination, len(ways) > ranks),
@@ -115,6 +116,14 @@ class Copier:
             )
             for source, destination, ranks in ways
         ]
+
+    def _pieces(self, pieces: float, node: str, nodes: int) -> float:
+        """Return the pieces of one node's part: drives divide them, memory is read as one.
+
+        One processor issues the copies, so that interleaved memory saves no issue cost.
+        """
+        divided = isinstance(self._network.system.nodes[node], Ssd)
+        return max(pieces / nodes if divided else pieces, 1)
 
     def _ways(self, move: Move) -> list[tuple[str, str, int]]:
         """Return the source, destination and number of ranks of each copy that makes a move.
@@ -154,7 +163,7 @@ class Copier:
                     node,
                     gpu,
                     leg.nbytes / len(ways) / parts,
-                    pieces=max(leg.pieces / len(nodes) / parts, 1),
+                    pieces=self._pieces(leg.pieces / parts, node, len(nodes)),
                     mechanism=leg.mechanism,
                     cause="hit",
                     stream=_stream(node, gpu, len(nodes) > 1),
