@@ -107,7 +107,8 @@ _OPTIONS = {
 def _check(mode: str, asked: dict[str, Any]) -> None:
     """Refuse options of another way of asking, and what must not be missing."""
     for name, value in asked.items():
-        if value and name not in _OPTIONS[mode]:
+        given = value is not None and value is not False and value != ()
+        if given and name not in _OPTIONS[mode]:
             option = "--tier" if name == "tiers" else f"--{name.replace('_', '-')}"
             needed = [f"--{m}" for m, names in _OPTIONS.items() if name in names]
             raise BadInput(option, f"does not go with --{mode}", " or ".join(needed))
@@ -145,14 +146,14 @@ def _fit(scenario: Scenario, context: int, batch: int | None, as_json: bool) -> 
 
 
 def _size(scenario: Scenario, asked: dict[str, Any], as_json: bool) -> None:
-    from tierlab.simulator.cli.plan_sizing import print_study
+    from tierlab.simulator.cli.plan_sizing import print_study, question_of
     from tierlab.simulator.cli.progress import progress
     from tierlab.simulator.results.manifest import dump_json
     from tierlab.simulator.sizing.setting import Setting
     from tierlab.simulator.sizing.study import chosen_tiers, study
     from tierlab.simulator.workload import load_workload
 
-    question = _question(asked)
+    question = question_of(asked)
     setting = Setting.of(scenario)
     chosen_tiers(setting, question.tiers)
     log = load_workload(scenario.workload, scenario.seed)
@@ -161,20 +162,6 @@ def _size(scenario: Scenario, asked: dict[str, Any], as_json: bool) -> None:
         click.echo(dump_json(found))
     else:
         print_study(found)
-
-
-def _question(asked: dict[str, Any]) -> Any:
-    from tierlab.simulator.sizing.slo import TOLERANCE, parse_target
-    from tierlab.simulator.sizing.study import Question
-
-    ratio, slo = asked["hit_ratio"], asked["slo"]
-    if ratio is not None and slo is not None:
-        raise BadInput("--slo", "together with --hit-ratio", "one target at a time")
-    if ratio is not None and not 0 < ratio <= 1:
-        raise BadInput("--hit-ratio", f"{ratio:g} is no share", "above 0, at most 1")
-    target = None if slo is None else parse_target(slo)
-    tolerance = asked["tolerance"] or TOLERANCE
-    return Question(asked["tiers"], ratio, target, tolerance, not asked["no_doubling"])
 
 
 def _cross(scenario: Scenario, asked: dict[str, Any], as_json: bool) -> None:

@@ -1,16 +1,41 @@
-"""``tierlab plan --trace``: printed as a person reads it."""
+"""``tierlab plan --trace``: what its options ask, and the answer as a person reads it."""
 
 from __future__ import annotations
 
 from textwrap import fill
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from tierlab.kernels.base.errors import BadInput
 from tierlab.kernels.base.units import duration
 from tierlab.simulator.cli.tables import pairs, table
 
+if TYPE_CHECKING:
+    from tierlab.simulator.sizing.study import Question
+
 GIB = 2.0**30
+
+
+def question_of(asked: dict[str, Any]) -> Question:
+    """Return what the options ask.
+
+    Raises
+    ------
+    BadInput
+        Two targets, or one that is none.
+    """
+    from tierlab.simulator.sizing.slo import TOLERANCE, parse_target
+    from tierlab.simulator.sizing.study import Question
+
+    ratio, slo = asked["hit_ratio"], asked["slo"]
+    if ratio is not None and slo is not None:
+        raise BadInput("--slo", "together with --hit-ratio", "one target at a time")
+    if ratio is not None and not 0 < ratio <= 1:
+        raise BadInput("--hit-ratio", f"{ratio:g} is no share", "above 0, at most 1")
+    target = None if slo is None else parse_target(slo)
+    tolerance = asked["tolerance"] or TOLERANCE
+    return Question(asked["tiers"], ratio, target, tolerance, not asked["no_doubling"])
 
 
 def print_study(found: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 A request whose first `context` tokens are stored, and whose last `new_tokens` are not, is served by
 
 - loading: the time of that copy alone on its way, by the network's law, in as many pieces as the
-  engine's blocks and the tier's layout make;
+  engine's blocks and the tier's layout make, from every node that the tier is interleaved over;
 - recomputing: prefill of all its tokens less prefill of the new ones past the stored, both alone,
   in chunks of the token budget, by the engine's step times.
 
@@ -21,9 +21,10 @@ import simpy
 
 from tierlab.hwmodels.time.times import MECHANISMS
 from tierlab.simulator.network.network import Network
-from tierlab.simulator.network.route import Cost, Route
+from tierlab.simulator.network.route import Route
 from tierlab.simulator.planning import prefill_phase
 from tierlab.simulator.serving.estimates import Estimates
+from tierlab.simulator.serving.places import Places
 from tierlab.simulator.serving.timers import profile_timer, step_timer
 from tierlab.simulator.sizing.setting import Setting
 from tierlab.simulator.tiers.spec import TierSpec
@@ -35,34 +36,57 @@ SHORTEST = 512
 
 @dataclass(frozen=True, eq=False)
 class Way:
-    """How the KV of a prefix comes up from one tier.
+    """How the KV of a prefix comes up from one tier to one GPU of a replica.
 
     Attributes
     ----------
-    route
-        To one GPU of the replica.
+    network
+        Idle; loads are tried on it.
+    nodes, gpu
+        Where the tier lives, each node with an equal part, and where the KV goes.
     block_tokens, pieces_per_block
         Engine blocks, and the copies that each is cut into.
     token_bytes
         Physical bytes of a token for that GPU.
     """
 
+    network: Network
     tier: str
-    route: Route
+    nodes: tuple[str, ...]
+    gpu: str
     mechanism: str
     block_tokens: int
     pieces_per_block: int
     token_bytes: float
 
-    def cost(self, tokens: int) -> Cost:
-        """Return the cost of loading so many tokens, whole blocks."""
-        blocks = -(-tokens // self.block_tokens)
-        nbytes = blocks * self.block_tokens * self.token_bytes
-        return self.route.cost(nbytes, blocks * self.pieces_per_block)
+    @property
+    def route(self) -> Route:
+        """The way from the first of the nodes; those of the others are like it."""
+        return self.network.route(self.nodes[0], self.gpu, self.mechanism)
+
+    def part(self, tokens: int) -> tuple[float, float]:
+        """Return bytes and pieces that each node sends for so many tokens, whole blocks."""
+        blocks = -(-tokens // self.block_tokens) / len(self.nodes)
+        size = self.block_tokens * self.token_bytes
+        return blocks * size, max(blocks * self.pieces_per_block, 1.0)
+
+    def seconds(self, tokens: int) -> float:
+        """Return how long a load takes alone: a closed form for one node, tried for several."""
+        nbytes, pieces = self.part(tokens)
+        if len(self.nodes) == 1:
+            return self.route.cost(nbytes, pieces).alone_s
+        env, how = self.network.env, self.mechanism
+        began = float(env.now)
+        copies = [
+            self.network.submit(node, self.gpu, nbytes, pieces=pieces, mechanism=how, cause="hit")
+            for node in self.nodes
+        ]
+        env.run()
+        return max(copy.end_s for copy in copies) - began
 
     def bound(self, tokens: int) -> str:
-        """Say what the load spends most of its time on: latency, issue or bandwidth."""
-        cost = self.cost(tokens)
+        """Say what a node's part spends most of its time on: latency, issue or bandwidth."""
+        cost = self.route.cost(*self.part(tokens))
         moving_s = cost.alone_s - self.route.latency_s
         if self.route.latency_s > moving_s:
             return "latency"
@@ -119,15 +143,16 @@ def ways_of(setting: Setting, tiers: Sequence[str], blocks: Sequence[int]) -> li
     for name in tiers:
         spec, place = setting.spec(name), setting.places(name)[0]
         for mechanism in MECHANISMS:
-            route = network.route(place.nodes[name], place.gpus[0], mechanism)
-            out += [_way(setting, spec, route, mechanism, size) for size in blocks]
+            out += [_way(setting, network, spec, place, mechanism, size) for size in blocks]
     return out
 
 
-def _way(setting: Setting, spec: TierSpec, route: Route, mechanism: str, size: int) -> Way:
-    ranks = setting.scenario.engine.tensor_parallel_size
-    each = spec.token_bytes / spec.compression / ranks
-    return Way(spec.name, route, mechanism, size, spec.pieces_per_engine_block, each)
+def _way(
+    setting: Setting, network: Network, spec: TierSpec, place: Places, mechanism: str, size: int
+) -> Way:
+    each = spec.token_bytes / spec.compression / setting.scenario.engine.tensor_parallel_size
+    nodes, pieces = place.nodes[spec.name], spec.pieces_per_engine_block
+    return Way(network, spec.name, nodes, place.gpus[0], mechanism, size, pieces, each)
 
 
 def contexts_up_to(longest: int) -> list[int]:
@@ -170,18 +195,17 @@ def crossover(
 
 
 def _row(way: Way, again: Recompute, contexts: Sequence[int]) -> dict[str, Any]:
-    loads = [
-        {"context": c, "seconds": way.cost(c).alone_s, "bound": way.bound(c)} for c in contexts
-    ]
+    loads = [{"context": c, "seconds": way.seconds(c), "bound": way.bound(c)} for c in contexts]
     first, always = wins(way, again.seconds, contexts)
     last = contexts[-1]
     return {
         "tier": way.tier,
         "link": way.route.name,
+        "nodes": list(way.nodes),
         "mechanism": way.mechanism,
         "block_tokens": way.block_tokens,
         "piece_bytes": way.block_tokens * way.token_bytes / way.pieces_per_block,
-        "bytes_per_s": last * way.token_bytes / way.cost(last).alone_s,
+        "bytes_per_s": last * way.token_bytes / way.seconds(last),
         "load": loads,
         "first_tokens": first,
         "always_from_tokens": always,
@@ -215,7 +239,7 @@ def wins(
     grid = sorted({size, *(max(1, c // size) * size for c in contexts)})
 
     def won(tokens: int) -> bool:
-        return way.cost(tokens).alone_s < recompute_s(tokens)
+        return way.seconds(tokens) < recompute_s(tokens)
 
     better = [won(tokens) for tokens in grid]
     if not any(better):

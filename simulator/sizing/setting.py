@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -117,8 +118,8 @@ class Setting:
         return find_places(self.parts.system, specs, engine.replicas, engine.tensor_parallel_size)
 
     def device(self, name: str) -> Device:
-        """Return the device that a tier lives on."""
-        return self.parts.system.nodes[self.places(name)[0].nodes[name]]
+        """Return the kind of device that a tier lives on."""
+        return self.parts.system.nodes[self.places(name)[0].nodes[name][0]]
 
     def instances(self, name: str) -> int:
         """Return how many tiers of that name there are: one, or one for each replica."""
@@ -126,9 +127,13 @@ class Setting:
 
     def room_bytes(self, name: str) -> float:
         """Return the most bytes that each tier of that name can have on this hardware."""
-        nodes = [place.nodes[name] for place in self.places(name)][: self.instances(name)]
+        each = [place.nodes[name] for place in self.places(name)][: self.instances(name)]
+        users = Counter(node for nodes in each for node in nodes)
         system = self.parts.system
-        return min(system.nodes[node].capacity_bytes / nodes.count(node) for node in nodes)
+        return min(
+            len(nodes) * min(system.nodes[node].capacity_bytes / users[node] for node in nodes)
+            for nodes in each
+        )
 
     def existing(self) -> dict[str, float]:
         """Return the tiers that the scenario has, name -> bytes of each."""

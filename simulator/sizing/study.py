@@ -11,6 +11,7 @@ from tierlab.kernels.base.names import near
 from tierlab.simulator.scenario.tiers import NAMES
 from tierlab.simulator.sizing.doubling import doublings
 from tierlab.simulator.sizing.outcome import Bench, Watch
+from tierlab.simulator.sizing.reach import Reach
 from tierlab.simulator.sizing.setting import Setting
 from tierlab.simulator.sizing.sizes import Reaches, hbm_row, size_rows, written
 from tierlab.simulator.sizing.slo import TOLERANCE, Target, size_for
@@ -88,7 +89,6 @@ def study(setting: Setting, trace: Trace, asked: Question, watch: Watch) -> dict
 
 def _without_time(setting: Setting, trace: Trace, reaches: Reaches) -> dict[str, Any]:
     reach, engine = reaches.of(False), setting.scenario.engine
-    everything = reach.most_blocks * reach.block_bytes
     return {
         "trace": trace.name,
         "requests": len(trace),
@@ -99,15 +99,18 @@ def _without_time(setting: Setting, trace: Trace, reaches: Reaches) -> dict[str,
         "hardware": setting.parts.system.name,
         "replicas": engine.replicas,
         "hbm": hbm_row(setting, reaches),
-        "unlimited": {
-            "hit_ratio": reach.unlimited,
-            "blocks": reach.most_blocks,
-            **written(everything),
-        },
+        "unlimited": _unlimited(reach),
+        "unlimited_shared": _unlimited(reaches.of(True)),
         "target": None,
         "sizes": [],
         "next": None,
     }
+
+
+def _unlimited(reach: Reach) -> dict[str, Any]:
+    """Return what a cache that forgets nothing hits, and from which size on."""
+    everything = written(reach.most_blocks * reach.block_bytes)
+    return {"hit_ratio": reach.unlimited, "blocks": reach.most_blocks, **everything}
 
 
 def sizes_to_double(

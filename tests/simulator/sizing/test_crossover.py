@@ -15,34 +15,29 @@ from tierlab.simulator.sizing.crossover import (
 GRID = (512, 1024, 2048, 4096, 8192)
 
 
-def route(latency_s=1e-6, once_s=0.0, piece_s=6e-6, bytes_per_s=50e9):
-    return Route(
-        "host0",
-        "gpu0",
-        "loop",
-        (),
-        latency_s,
-        ((once_s, piece_s),),
-        bytes_per_s,
-        (),
-        (),
-        (),
-        (),
-        (),
-        "gpu0:in",
-        "",
-    )
+class Lone:
+    """A network of one way, with a law of its own."""
+
+    def __init__(self, latency_s=1e-6, once_s=0.0, piece_s=6e-6, bytes_per_s=50e9):
+        law = ((once_s, piece_s),)
+        none = ((), (), (), (), ())
+        self._route = Route(
+            "host0", "gpu0", "loop", (), latency_s, law, bytes_per_s, *none, "gpu0:in", ""
+        )
+
+    def route(self, source, destination, mechanism):
+        return self._route
 
 
 def way(block=16, pieces=64, token_bytes=131_072.0, **law):
-    return Way("dram", route(**law), "loop", block, pieces, token_bytes)
+    return Way(Lone(**law), "dram", ("host0",), "gpu0", "loop", block, pieces, token_bytes)
 
 
 def test_the_time_of_a_load_is_the_closed_form():
     tokens = 1000
     blocks = 63
     slow = 1e-6 + max(6e-6 * 64 * blocks, blocks * 16 * 131_072 / 50e9)
-    assert way().cost(tokens).alone_s == pytest.approx(slow, rel=1e-12)
+    assert way().seconds(tokens) == pytest.approx(slow, rel=1e-12)
     assert way().bound(tokens) == "issue"
     assert way(block=256, pieces=1).bound(tokens) == "bandwidth"
     assert way(pieces=1, token_bytes=1.0, piece_s=0.0, latency_s=1.0).bound(16) == "latency"
@@ -72,7 +67,7 @@ def test_loading_may_win_at_both_ends_only():
     slow = way(latency_s=0.0)
     first, always = wins(slow, lambda c: 1e-3 + c * (12e-6 + 2e-9 * c), GRID)
     assert first == 16
-    lost = [c for c in range(16, 8192, 16) if slow.cost(c).alone_s >= 1e-3 + c * (12e-6 + 2e-9 * c)]
+    lost = [c for c in range(16, 8192, 16) if slow.seconds(c) >= 1e-3 + c * (12e-6 + 2e-9 * c)]
     assert always == lost[-1] + 16
 
 
@@ -84,7 +79,7 @@ def test_halving_finds_what_trying_every_block_finds(fixed, token):
     def again(c):
         return c * token + c * c * 1e-9
 
-    every = [c for c in range(16, 8193, 16) if slow.cost(c).alone_s < again(c)]
+    every = [c for c in range(16, 8193, 16) if slow.seconds(c) < again(c)]
     first, always = wins(slow, again, GRID)
     assert first == (every[0] if every else None)
     assert always == (every[0] if every else None)
@@ -94,7 +89,7 @@ def test_mechanisms_and_blocks_on_pcie5(setting):
     system = setting(hbm_blocks=20_000, model="Llama-3.1-8B", max_model_len=131_072)
     found = {(w.mechanism, w.block_tokens): w for w in ways_of(system, ["dram"], (16, 64, 256))}
     tokens = 8192
-    rate = {key: tokens * 131_072 / w.cost(tokens).alone_s for key, w in found.items()}
+    rate = {key: tokens * 131_072 / w.seconds(tokens) for key, w in found.items()}
     assert found["loop", 16].token_bytes * 16 / 64 == 32_768
     assert 4.5e9 < rate["loop", 16] < 6e9
     link = system.parts.system.path("host0", "gpu0")[0].link
@@ -117,15 +112,15 @@ def test_the_table_is_the_network_and_the_step_times(setting):
     for row in found["ways"]:
         source = {"dram": "host0", "ssd": "ssd0"}[row["tier"]]
         for load in row["load"]:
-            pieces = load["context"] // row["block_tokens"] * 64
-            size = load["context"] * 131_072
+            pieces = load["context"] // row["block_tokens"] * 64 / len(row["nodes"])
+            size = load["context"] * 131_072 / len(row["nodes"])
             alone = network.estimate(
                 source, "gpu0", size, pieces=pieces, mechanism=row["mechanism"]
             )
-            assert load["seconds"] == pytest.approx(alone, rel=1e-12)
+            assert load["seconds"] == pytest.approx(alone, rel=1e-9)
         better = [
-            l["seconds"] < r["seconds"]
-            for l, r in zip(row["load"], found["recompute"], strict=True)
+            load["seconds"] < again["seconds"]
+            for load, again in zip(row["load"], found["recompute"], strict=True)
         ]
         for c, good in zip(contexts, better, strict=True):
             if row["always_from_tokens"] is not None and c >= row["always_from_tokens"]:
@@ -154,4 +149,19 @@ def test_a_faster_link_a_cheaper_piece_and_a_larger_block_never_cross_later():
         found = wins(better, again, GRID)[0]
         assert found is not None
         assert found <= base
-    assert way(bytes_per_s=1e9).cost(1024).alone_s > way().cost(1024).alone_s
+    assert way(bytes_per_s=1e9).seconds(1024) > way().seconds(1024)
+
+
+def test_two_drives_send_in_parallel_and_modules_one_after_the_other(setting):
+    system = setting(hbm_blocks=20_000, model="Llama-3.1-8B", max_model_len=16_384)
+    found = {w.tier: w for w in ways_of(system, ["cxl", "ssd"], (256,)) if w.mechanism == "batched"}
+    tokens = 8192
+    size = tokens * 131_072
+    assert found["ssd"].nodes == ("ssd0", "ssd1")
+    assert len(found["cxl"].nodes) == 4
+    drive = system.parts.system.nodes["ssd0"]
+    assert found["ssd"].seconds(tokens) == pytest.approx(
+        size / (2 * drive.read_bytes_per_s), rel=0.01
+    )
+    module = system.parts.system.nodes["cxl0"]
+    assert found["cxl"].seconds(tokens) == pytest.approx(size / module.read_bytes_per_s, rel=0.01)

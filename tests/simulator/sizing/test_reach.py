@@ -77,6 +77,6 @@ def test_mooncake_agrees_with_the_published_column(shared_dir):
         100_000: 0.3637,
     }
     for blocks, ratio in published.items():
-        assert reach.hit_ratio(blocks * reach.block_bytes) == pytest.approx(ratio, abs=0.003)
+        assert reach.hit_ratio(blocks * reach.block_bytes) == pytest.approx(ratio, abs=0.00006)
     assert reach.unlimited == pytest.approx(0.366, abs=0.0005)
     assert reach.every_block == 182_790
