@@ -88,7 +88,7 @@ def preempt_first(core):
 def to_the_back(core):
     done = preempt_last(core)
     if done:
-            append(core.reg, core.r.link, WAITING, pop(core.reg, core.r.link, WAITING))
+        append(core.reg, core.r.link, WAITING, pop(core.reg, core.r.link, WAITING))
     return done
 
 

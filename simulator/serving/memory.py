@@ -140,7 +140,9 @@ def kv_pool(
     size, tp = engine.block_size, engine.tensor_parallel_size
     blocks = np.arange(-(-longest // size) + 1, dtype=np.int64) * size
     footprint = design.footprint(kv_groups(model, tp), blocks)
-    table = np.asarray(footprint.stored_bytes["hbm"]) + state_bytes(model, tp)
+    held = np.asarray(footprint.stored_bytes["hbm"]) + footprint.staged_bytes
+    # Quantising a full residual window frees bytes, but the request had to have them once.
+    table = np.maximum.accumulate(held) + state_bytes(model, tp)
     capacity = memory.kv_bytes
     if engine.num_gpu_blocks is not None:
         capacity = engine.num_gpu_blocks * float(table[1] - table[0])

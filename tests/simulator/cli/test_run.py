@@ -45,7 +45,9 @@ def test_run_prints_one_object_with_every_key(tierlab, scenario):
     for name in ("hbm", "dram", "cxl", "ssd"):
         assert set(found["tiers"][name]) >= tier | {"blocks_hit", "blocks_evicted"}
         assert name in found["tokens"]["reused"]
-    assert all(set(link) == {"bytes", "busy_fraction", "by_cause"} for link in found["links"].values())
+    assert all(
+        set(link) == {"bytes", "busy_fraction", "by_cause"} for link in found["links"].values()
+    )
     assert sum(found["sources"].values()) == pytest.approx(1.0)
     assert found["goodput_requests_per_s"] is None
 
