@@ -149,22 +149,23 @@ def _read(given: Any, kind: str, where: str) -> Any:
         if flag is None:
             raise BadInput(where, f"{given!r}", "true or false")
         return flag
-    try:
-        value = float(str(given).replace(",", ""))
-    except ValueError:
-        value = _with_suffix(str(given))
+    value = _number(str(given))
     if value is None or (kind == "integer" and value != int(value)):
         raise BadInput(where, f"{given!r}", "a whole number" if kind == "integer" else "a number")
     return int(value) if kind == "integer" else value
 
 
-def _with_suffix(text: str) -> float | None:
-    """Read ``16k`` (16,000) and ``16K`` (16,384), as vLLM's command line does."""
+def _number(text: str) -> float | None:
+    """Read a number, ``16k`` (16,000) or ``16K`` (16,384), as vLLM's command line does."""
+    try:
+        return float(text.replace(",", ""))
+    except ValueError:
+        pass
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([kKmMgG])", text.strip())
     if match is None:
         return None
     power = "kmg".index(match[2].lower()) + 1
-    return float(match[1]) * (1024 if match[2].isupper() else 1000) ** power
+    return float(match[1]) * float(1024 if match[2].isupper() else 1000) ** float(power)
 
 
 def _flag(given: Any) -> bool | None:
