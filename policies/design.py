@@ -10,14 +10,16 @@ from pathlib import Path
 from typing import cast
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
 from tierlab.kernels.base.errors import BadInput
 from tierlab.kernels.base.names import as_path, near, pick, read_text
+from tierlab.kernels.models.architecture import Model
 from tierlab.kernels.models.kv import KvGroup
+from tierlab.kernels.ops.table import Work
+from tierlab.policies.composing import Footprint, calls_of, compose
 from tierlab.policies.protocol import (
     AXES,
-    KvShape,
     Placement,
     Policy,
     Representation,
@@ -25,31 +27,12 @@ from tierlab.policies.protocol import (
     Reuse,
     Selection,
     Tokens,
+    Works,
 )
 from tierlab.policies.registry import make_policy
 from tierlab.policies.rules import RULES
 
 PRESETS = Path(__file__).parent / "presets"
-
-
-@dataclass(frozen=True, eq=False)
-class Footprint:
-    """What n sequences cost under a design, exactly.
-
-    Attributes
-    ----------
-    kept_tokens, read_tokens
-        int64[groups, n]: stored, and read by one decode step.
-    stored_bytes
-        Tier -> float64[n].
-    read_bytes
-        float64[n], KV bytes that one decode step reads.
-    """
-
-    kept_tokens: Tokens
-    read_tokens: Tokens
-    stored_bytes: dict[str, NDArray[np.float64]]
-    read_bytes: NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -97,18 +80,43 @@ class Design:
         """The reuse policy."""
         return cast("Reuse", self.policies["reuse"])
 
-    def footprint(self, groups: tuple[KvGroup, ...], context: Tokens) -> Footprint:
-        """Compose the axes for sequences of `context` tokens, int64[n]."""
-        whole = KvShape(groups, np.broadcast_to(context, (len(groups), len(context))))
-        kept = self.retention.footprint(whole)
-        stored = KvShape(groups, kept)
-        read = self.selection.footprint(stored)
-        return Footprint(
-            kept,
-            read,
-            self.placement.footprint(self.representation.footprint(stored).sum(axis=0)),
-            self.representation.footprint(KvShape(groups, read)).sum(axis=0),
-        )
+    def footprint(
+        self, groups: tuple[KvGroup, ...], context: Tokens, prompt: Tokens | None = None
+    ) -> Footprint:
+        """Compose the axes for sequences of `context` tokens, int64[n].
+
+        Parameters
+        ----------
+        prompt
+            int64[n], how many of them came with the prompt; absent, all.
+        """
+        return compose(self.policies, groups, context, prompt)
+
+    def operations(
+        self,
+        model: Model,
+        tp: int,
+        prefill: bool,
+        batch: ArrayLike,
+        queries: ArrayLike,
+        keys: ArrayLike,
+        ends_prompt: ArrayLike = False,
+    ) -> Work:
+        """Return what the policies run beside the model's own operations, in n steps.
+
+        Parameters
+        ----------
+        prefill
+            Chunks of prompts, or decode steps of one query a sequence.
+        batch, queries, keys, ends_prompt
+            As in `AttentionCall`; they broadcast.
+        """
+        numbers = [np.atleast_1d(np.asarray(v, np.int64)) for v in (batch, queries, keys)]
+        ends = np.atleast_1d(np.asarray(ends_prompt, np.bool_))
+        steps = np.broadcast_arrays(*numbers, ends)
+        works = [p for p in self.policies.values() if isinstance(p, Works)]
+        calls = calls_of(model, tp, prefill, *steps) if works else []
+        return Work.concat([policy.operations(call) for policy in works for call in calls])
 
 
 def preset_names() -> dict[str, str]:

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tierlab.kernels.models.kv import KvGroup
+from tierlab.kernels.ops.table import Work
 
 AXES = ("retention", "representation", "selection", "placement", "reuse")
 FAMILIES = (*AXES, "loading")
@@ -42,11 +43,14 @@ class Declares:
         It reads attention scores, which fused kernels do not return.
     extra_pass
         It pays for those scores with a pass of its own, and counts it.
-    drops_after_write
-        It drops tokens after they were stored.
+    drops_at
+        When it drops tokens that were stored: ``prefill`` (once, when the prompt is whole),
+        ``step`` (at every new token), both, or never.
     grouped_tokens
-        It stores several neighbouring tokens as one group, so that a token cannot be dropped
-        from the middle.
+        It stores or reads several neighbouring tokens as one group, so that a token cannot be
+        dropped from the middle.
+    partial
+        A decode step reads a part of what is stored.
     """
 
     reusable: bool = True
@@ -55,8 +59,14 @@ class Declares:
     paged: bool = False
     needs_scores: bool = False
     extra_pass: bool = False
-    drops_after_write: bool = False
+    drops_at: tuple[str, ...] = ()
     grouped_tokens: bool = False
+    partial: bool = False
+
+    @property
+    def drops_after_write(self) -> bool:
+        """Whether stored tokens are ever dropped."""
+        return bool(self.drops_at)
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,10 +79,52 @@ class KvShape:
         Layers of one shape: what one token costs in one layer on one device.
     tokens
         int64[len(groups), n]: tokens of each sequence that layers of the group hold.
+    prompt
+        int64[len(groups), n]: those that came with the prompt; None where all did. What is
+        chosen once at the end of the prompt depends on it.
     """
 
     groups: tuple[KvGroup, ...]
     tokens: Tokens
+    prompt: Tokens | None = None
+
+    @property
+    def prompt_tokens(self) -> Tokens:
+        """Tokens that came with the prompt, int64 like `tokens`."""
+        return self.tokens if self.prompt is None else np.minimum(self.prompt, self.tokens)
+
+
+@dataclass(frozen=True, eq=False)
+class AttentionCall:
+    """What the attention of some layers is called with in n steps, on one rank.
+
+    Attributes
+    ----------
+    layers, heads, kv_heads, head_dim
+        Layers of this shape, query and KV heads, elements of a head.
+    elements
+        Elements that a token leaves in one layer, keys and values; MLA's row serves for both.
+    window
+        Keys that a query sees; 0 means all.
+    prefill
+        A chunk of a prompt, or one query a sequence.
+    batch, queries, keys
+        int64[n]: sequences, new tokens of each, and keys that the last of them sees.
+    ends_prompt
+        bool[n], the chunk is the prompt's last.
+    """
+
+    layers: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    elements: int
+    window: int
+    prefill: bool
+    batch: Tokens
+    queries: Tokens
+    keys: Tokens
+    ends_prompt: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -108,6 +160,41 @@ class Policy(Protocol):
         """
 
 
+@runtime_checkable
+class Works(Protocol):
+    """A policy that makes operations run beside the model's own; others leave this out."""
+
+    def operations(self, call: AttentionCall) -> Work:
+        """Return the operations of n steps, in the rows of `call`'s layers."""
+
+
+@runtime_checkable
+class Summarises(Protocol):
+    """A policy that stores and reads something beside keys and values, in HBM."""
+
+    def summary_footprint(self, shape: KvShape) -> NDArray[np.float64]:
+        """Return the bytes stored, and read by each decode step, float64[groups, n]."""
+
+
+@runtime_checkable
+class KeepsNear(Protocol):
+    """A selection with tokens that stay in HBM wherever the others are placed."""
+
+    def resident(self, shape: KvShape) -> Tokens:
+        """Return those tokens, int64 like ``shape.tokens``."""
+
+
+@runtime_checkable
+class Moves(Protocol):
+    """A placement whose KV lies partly outside HBM, and passes through it layer by layer."""
+
+    def moved(self, read_bytes: NDArray[np.float64]) -> dict[str, NDArray[np.float64]]:
+        """Return what a decode step brings to HBM, tier -> float64[n], of the bytes it reads."""
+
+    def staged(self, layer_bytes: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return the HBM bytes that it passes through, float64[n], of the largest layer's."""
+
+
 class Retention(Policy, Protocol):
     """Which tokens stay at all."""
 
@@ -134,10 +221,20 @@ class Representation(Policy, Protocol):
     def footprint(self, shape: KvShape) -> NDArray[np.float64]:
         """Return the stored bytes per group and sequence, all layers, float64[groups, n]."""
 
-    def decide(self, values: NDArray[np.floating]) -> tuple[NDArray[np.generic], ...]:
-        """Encode real keys or values [heads, tokens, head_dim]; the parts are what is stored."""
+    def decide(
+        self, values: NDArray[np.floating], kind: str = "key"
+    ) -> tuple[NDArray[np.generic], ...]:
+        """Encode real keys or values [heads, tokens, head_dim]; the parts are what is stored.
 
-    def restore(self, parts: tuple[NDArray[np.generic], ...]) -> NDArray[np.float32]:
+        Parameters
+        ----------
+        kind
+            ``key`` or ``value``: some formats group the two along different axes.
+        """
+
+    def restore(
+        self, parts: tuple[NDArray[np.generic], ...], kind: str = "key"
+    ) -> NDArray[np.float32]:
         """Decode what `decide` stored, float32[heads, tokens, head_dim]."""
 
 

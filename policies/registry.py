@@ -17,10 +17,27 @@ from tierlab.kernels.base.plugins import load_plugin
 from tierlab.policies.protocol import FAMILIES, Policy
 
 POLICIES: dict[str, dict[str, str]] = {
-    "retention": {"full": "tierlab.policies.retention.full:Full"},
-    "representation": {"bf16": "tierlab.policies.representation.bf16:Bf16"},
-    "selection": {"all": "tierlab.policies.selection.everything:Everything"},
-    "placement": {"hbm": "tierlab.policies.placement.hbm:Hbm"},
+    "retention": {
+        "full": "tierlab.policies.retention.full:Full",
+        "sink-window": "tierlab.policies.retention.sink_window:SinkWindow",
+        "h2o": "tierlab.policies.retention.h2o:H2O",
+        "snapkv": "tierlab.policies.retention.snapkv:SnapKV",
+    },
+    "representation": {
+        "bf16": "tierlab.policies.representation.bf16:Bf16",
+        "fp8": "tierlab.policies.representation.fp8:Fp8",
+        "kivi-4": "tierlab.policies.representation.kivi:Kivi4",
+        "kivi-2": "tierlab.policies.representation.kivi:Kivi2",
+    },
+    "selection": {
+        "all": "tierlab.policies.selection.everything:Everything",
+        "topk-blocks": "tierlab.policies.selection.topk_blocks:TopkBlocks",
+    },
+    "placement": {
+        "hbm": "tierlab.policies.placement.hbm:Hbm",
+        "host": "tierlab.policies.placement.host:HostMemory",
+        "ssd": "tierlab.policies.placement.ssd:Flash",
+    },
     "reuse": {
         "none": "tierlab.policies.reuse.nothing:Nothing",
         "lru": "tierlab.policies.reuse.lru:Lru",

@@ -52,13 +52,39 @@ def scores_need_a_pass(policies: Mapping[str, Policy]) -> str | None:
 
 def groups_cannot_lose_tokens(policies: Mapping[str, Policy]) -> str | None:
     """Tokens cannot leave the middle of a group that was quantised together."""
-    grouped = policies["representation"]
+    grouped = [p for p in policies.values() if p.declares.grouped_tokens]
+    dropping = [p for p in policies.values() if p.declares.drops_after_write]
+    if grouped and dropping:
+        return (
+            f"{dropping[0].axis} {dropping[0].name!r} drops stored tokens, but {grouped[0].axis} "
+            f"{grouped[0].name!r} keeps neighbouring tokens as one group, which would have to be "
+            "formed anew"
+        )
+    return None
+
+
+def reuse_needs_whole_prefixes(policies: Mapping[str, Policy]) -> str | None:
+    """Refuse to share what has holes: another request would attend to the whole prefix."""
+    reuse = policies["reuse"]
+    if not reuse.declares.shares:
+        return None
     for policy in policies.values():
-        if policy.declares.drops_after_write and grouped.declares.grouped_tokens:
+        if policy.declares.drops_after_write:
             return (
-                f"{policy.axis} {policy.name!r} drops stored tokens, but representation "
-                f"{grouped.name!r} stores neighbouring tokens as one group"
+                f"reuse {reuse.name!r} shares whole prefixes, but {policy.axis} {policy.name!r} "
+                "leaves only a part of the prefix stored"
             )
+    return None
+
+
+def scores_need_every_token(policies: Mapping[str, Policy]) -> str | None:
+    """Tokens that a step does not read get no attention score from it."""
+    retention, selection = policies["retention"], policies["selection"]
+    if retention.declares.needs_scores and selection.declares.partial:
+        return (
+            f"retention {retention.name!r} ranks tokens by their attention scores, but selection "
+            f"{selection.name!r} reads a part of them: the others get none"
+        )
     return None
 
 
@@ -67,4 +93,6 @@ RULES: tuple[Rule, ...] = (
     pages_need_equal_heads,
     scores_need_a_pass,
     groups_cannot_lose_tokens,
+    reuse_needs_whole_prefixes,
+    scores_need_every_token,
 )

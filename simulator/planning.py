@@ -17,6 +17,8 @@ from tierlab.kernels.models.step import decode_work, dense_work, prefill_work
 from tierlab.kernels.models.weights import active_parameters, parameters
 from tierlab.kernels.ops.registry import flops, traffic_bytes
 from tierlab.kernels.ops.table import Work
+from tierlab.policies.composing import as_keys
+from tierlab.simulator.placed import most_in_tiers, moved_s, with_moves_s
 from tierlab.simulator.scenario.schema import Scenario
 from tierlab.simulator.serving.build import Parts, build
 from tierlab.simulator.serving.graphs import REGIMES, cuda_graphs
@@ -73,6 +75,7 @@ def plan(scenario: Scenario, context: int, batch: int | None) -> dict[str, Any]:
             f"1 to {parts.max_model_len}; engine.max_model_len overrides",
         )
     most = int(parts.pool.capacity_bytes // parts.pool.bytes_for(context))
+    most = most_in_tiers(parts, scenario.engine.tensor_parallel_size, context, most)
     fits = most >= (batch or 1)
     size = min(batch or max(most, 1), 2**20)
     return {
@@ -127,6 +130,7 @@ def prefill_phase(parts: Parts, scenario: Scenario, context: int) -> tuple[Phase
     work = Work.concat(
         [
             prefill_work(parts.model, tp, kv_dtype, chunks, ends, weights),
+            parts.design.operations(parts.model, tp, True, 1, chunks, ends, ends == context),
             _dense(parts, scenario, chunks, np.ones_like(chunks), False),
         ]
     )
@@ -140,15 +144,21 @@ def _decode(parts: Parts, scenario: Scenario, context: int, batch: int) -> dict[
     one = np.array([batch], np.int64)
     kv_dtype = parts.design.representation.kv_dtype
     groups = kv_groups(model, tp)
-    read = parts.design.footprint(groups, np.array([context])).read_tokens.max(initial=1)
+    footprint = parts.design.footprint(groups, np.array([context]))
+    kept = footprint.kept_tokens.max(initial=0)
     work = Work.concat(
         [
-            decode_work(model, tp, kv_dtype, one, np.array([float(read)]), np.zeros(1)),
+            decode_work(
+                model, tp, kv_dtype, one, as_keys(footprint, groups, kv_dtype), np.zeros(1)
+            ),
+            parts.design.operations(model, tp, False, batch, 1, kept),
             _dense(parts, scenario, one, one, True),
         ]
     )
     phase, step = time_of(parts, work), _steps(parts, scenario, work, one, batch, True)
-    tpot_s = step["step_s"]
+    copies_s = moved_s(parts, tp, context, batch)
+    tpot_s = with_moves_s(parts, step["step_s"], copies_s)
+    step |= {"copies_s": copies_s, "step_s": tpot_s}
     return {**_entry(phase), **step, "tokens_per_s": batch / tpot_s, "tpot_s": tpot_s}
 
 

@@ -31,13 +31,17 @@ class Bf16:
         """Return the relative precision kept: 1 - 2**-8, the rounding bound, at worst."""
         return Statistics(1.0, 1.0 - 2.0**-8, 1.0, "exact: round to nearest, half an ulp")
 
-    def decide(self, values: NDArray[np.floating]) -> tuple[NDArray[np.generic], ...]:
+    def decide(
+        self, values: NDArray[np.floating], kind: str = "key"
+    ) -> tuple[NDArray[np.generic], ...]:
         """Round to the nearest bfloat16 (ties to even); stored as its upper 16 bits."""
         bits = np.ascontiguousarray(values, np.float32).view(np.uint32)
         rounded = bits + np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1))
         return ((rounded >> np.uint32(16)).astype(np.uint16),)
 
-    def restore(self, parts: tuple[NDArray[np.generic], ...]) -> NDArray[np.float32]:
+    def restore(
+        self, parts: tuple[NDArray[np.generic], ...], kind: str = "key"
+    ) -> NDArray[np.float32]:
         """Widen the stored 16 bits to float32."""
         wide = parts[0].astype(np.uint32) << np.uint32(16)
         return wide.view(np.float32)

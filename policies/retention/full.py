@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tierlab.policies.protocol import Declares, KvShape, Statistics, Tokens
+from tierlab.policies.retention.windows import within_windows
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,7 @@ class Full:
 
     def footprint(self, shape: KvShape) -> Tokens:
         """Return the tokens that stay; a windowed layer never attends beyond its window."""
-        windows = np.array([g.window for g in shape.groups], np.int64)[:, None]
-        return np.where(windows > 0, np.minimum(shape.tokens, windows), shape.tokens)
+        return within_windows(shape, shape.tokens)
 
     def statistics(self, source: Mapping[str, object]) -> Statistics:
         """Return the attention mass that stays: all of it, whatever the content."""

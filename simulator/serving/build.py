@@ -71,6 +71,33 @@ def _check_reuse(design: Design) -> None:
         )
 
 
+SERVED = {
+    "retention": ("full",),
+    "representation": ("bf16", "fp8"),
+    "selection": ("all",),
+    "placement": ("hbm",),
+}
+"""What a served run honours step by step; `plan` honours every policy."""
+
+
+def check_served(design: Design) -> None:
+    """Refuse designs whose effect on each step the engine does not have yet.
+
+    Raises
+    ------
+    BadInput
+        With the policy, and what does honour it.
+    """
+    for axis, names in SERVED.items():
+        name = design.policies[axis].name
+        if name not in names:
+            raise BadInput(
+                f"design.{axis}",
+                f"{name!r} is not honoured step by step in a served run yet",
+                f"{' or '.join(names)}; `tierlab plan --design` honours it",
+            )
+
+
 def _check_gpus(engine: EngineSection, system: System) -> None:
     """Refuse more GPUs than the system has."""
     tp, replicas, there = engine.tensor_parallel_size, engine.replicas, len(system.gpus())

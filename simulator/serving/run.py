@@ -16,7 +16,7 @@ from tierlab.simulator.scenario.schema import Scenario
 from tierlab.simulator.serving.admission import Admission
 from tierlab.simulator.serving.arrivals import ARRIVALS
 from tierlab.simulator.serving.assemble import make_fleet
-from tierlab.simulator.serving.build import Parts, build
+from tierlab.simulator.serving.build import Parts, build, check_served
 from tierlab.simulator.serving.engine import state
 from tierlab.simulator.serving.fleet import Fleet, Node
 from tierlab.simulator.serving.kvcache import KvCache
@@ -73,9 +73,9 @@ def simulate(scenario: Scenario, progress: Progress | None = None) -> Run:
         A conservation law did not hold: a defect in tierlab.
     """
     began = time.perf_counter()
-    run = serve(
-        scenario, build(scenario), load_workload(scenario.workload, scenario.seed), progress
-    )
+    parts = build(scenario)
+    check_served(parts.design)
+    run = serve(scenario, parts, load_workload(scenario.workload, scenario.seed), progress)
     return replace(run, wall_s=time.perf_counter() - began)
 
 

@@ -1,4 +1,4 @@
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -11,7 +11,9 @@ from tierlab.policies.design import Design, load_preset, make_design
 from tierlab.policies.protocol import Declares
 from tierlab.policies.representation.bf16 import Bf16
 from tierlab.policies.retention.full import Full
+from tierlab.policies.retention.h2o import H2O
 from tierlab.policies.reuse.nothing import Nothing
+from tierlab.policies.selection.topk_blocks import TopkBlocks
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Paying(Full):
 @dataclass(frozen=True)
 class Dropping(Full):
     name: ClassVar[str] = "dropping"
-    declares: ClassVar[Declares] = Declares(drops_after_write=True)
+    declares: ClassVar[Declares] = Declares(drops_at=("step",))
 
 
 @dataclass(frozen=True)
@@ -152,3 +154,72 @@ def test_a_preset_with_a_wrong_key_is_refused(tmp_path):
     file.write_text('retension = "full"\n')
     with pytest.raises(BadInput, match="did you mean retention"):
         load_preset(str(file), "test")
+
+
+@pytest.mark.parametrize(
+    ("axes", "reason"),
+    [
+        ({"retention": "snapkv", "reuse": "lru"}, "retention 'snapkv' leaves KV that depends"),
+        ({"retention": "h2o", "reuse": "arc"}, "retention 'h2o' leaves KV that depends"),
+        ({"retention": "sink-window", "reuse": "lru"}, "only a part of the prefix"),
+        ({"retention": "h2o", "representation": "kivi-2"}, "formed anew"),
+        ({"retention": "snapkv", "representation": "kivi-4"}, "formed anew"),
+        ({"retention": "sink-window", "representation": "kivi-4"}, "formed anew"),
+        ({"retention": "sink-window", "selection": "topk-blocks"}, "selection 'topk-blocks' keeps"),
+    ],
+)
+def test_shipped_policies_that_cannot_stand_together(axes, reason):
+    with pytest.raises(BadInput, match=reason):
+        make_design("x", axes, "test")
+
+
+@pytest.mark.parametrize(
+    "axes",
+    [
+        {"representation": "kivi-2", "reuse": "lru"},
+        {"representation": "fp8", "retention": "h2o"},
+        {"representation": "kivi-4", "selection": "topk-blocks", "placement": "host"},
+        {"selection": "topk-blocks", "reuse": "lru"},
+        {"retention": "snapkv", "placement": "ssd"},
+    ],
+)
+def test_shipped_policies_that_can(axes):
+    assert make_design("x", axes, "test")
+
+
+def test_h2o_without_its_pass_cannot_run_beside_fused_attention():
+    @dataclass(frozen=True)
+    class Unpaid(H2O):
+        declares: ClassVar[Declares] = replace(H2O.declares, extra_pass=False)
+
+    with pytest.raises(BadInput, match="'h2o' needs attention scores, which fused attention"):
+        composed(retention=Unpaid())
+
+
+def test_scores_need_a_selection_that_reads_all():
+    @dataclass(frozen=True)
+    class Loose(TopkBlocks):
+        declares: ClassVar[Declares] = replace(TopkBlocks.declares, grouped_tokens=False)
+
+    with pytest.raises(BadInput, match="the others get none"):
+        composed(retention=H2O(), selection=Loose())
+
+
+@dataclass(frozen=True)
+class Masking(H2O):
+    """Takes what H2O drops out of the softmax, and leaves it stored."""
+
+    def footprint(self, shape):
+        return shape.tokens
+
+
+def test_masking_saves_nothing():
+    groups, tokens = kv_groups(load_model("Llama-3.1-8B")), np.array([5000])
+    masked = composed(retention=Masking()).footprint(groups, tokens)
+    dropped = composed(retention=H2O()).footprint(groups, tokens)
+    whole = composed().footprint(groups, tokens)
+    assert (
+        masked.stored_bytes["hbm"] == whole.stored_bytes["hbm"] == 5 * dropped.stored_bytes["hbm"]
+    )
+    assert masked.read_bytes == whole.read_bytes
+    assert dropped.unpruned_bytes == whole.stored_bytes["hbm"]
