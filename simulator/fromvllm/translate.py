@@ -165,7 +165,9 @@ def _number(text: str) -> float | None:
     if match is None:
         return None
     power = "kmg".index(match[2].lower()) + 1
-    return float(match[1]) * float(1024 if match[2].isupper() else 1000) ** float(power)
+    scale = 1024.0 if match[2].isupper() else 1000.0
+    value: float = float(match[1]) * scale**power
+    return value
 
 
 def _flag(given: Any) -> bool | None:
