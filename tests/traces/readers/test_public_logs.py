@@ -63,10 +63,11 @@ def test_claude_code(shared_dir):
 @pytest.mark.shared(CLAUDE)
 def test_claude_code_loads_in_seconds_and_a_gigabyte(shared_dir):
     code = (
-        "import sys, time, resource; from tierlab.traces.read import read_trace\n"
+        "import sys, time; from tierlab.traces.read import read_trace\n"
         "begin = time.process_time(); read_trace(sys.argv[1])\n"
-        "print(time.process_time() - begin,"
-        " resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)"
+        "spent = time.process_time() - begin\n"
+        "status = dict(line.split(':') for line in open('/proc/self/status'))\n"
+        "print(spent, int(status['VmHWM'].split()[0]) * 1024)"  # ru_maxrss is the parent's too
     )
     command = [sys.executable, "-c", code, str(shared_dir / CLAUDE)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
