@@ -18,6 +18,7 @@ import numpy as np
 from tierlab.kernels.base.errors import BadInput
 from tierlab.kernels.base.names import read_text
 from tierlab.simulator.comparison.served import Floats, Served, per_output_token
+from tierlab.simulator.metrics.quantiles import spread
 
 ACCEPTED = "vLLM bench JSON with --save-detailed, or JSON lines with queued_ts, first_token_ts, ..."
 BENCH = ("input_lens", "output_lens", "ttfts", "itls")
@@ -48,36 +49,41 @@ def read_measured(path: Path) -> Served:
 
 def _from_bench(path: Path, data: dict[str, Any]) -> Served:
     where = str(path)
-    input_tokens, output = (
-        _numbers(where, key, data[key]) for key in ("input_lens", "output_lens")
-    )
-    ttft, itls = _numbers(where, "ttfts", data["ttfts"]), data["itls"]
-    if (
-        not isinstance(itls, list)
-        or len({len(input_tokens), len(output), len(ttft), len(itls)}) > 1
-    ):
-        raise BadInput(where, f"{', '.join(BENCH)} differ in length", "one entry a request each")
-    gaps = [_numbers(where, f"itls[{i}]", each) for i, each in enumerate(itls)]
-    decode_s = np.array([each.sum() for each in gaps])
+    columns = [_numbers(where, key, data[key]) for key in BENCH[:3]]
+    gaps = _gaps(where, data["itls"])
     start = data.get("start_times")
-    arrival = np.zeros(len(ttft)) if start is None else _numbers(where, "start_times", start)
-    if len(arrival) != len(ttft):
-        raise BadInput(where, "start_times differs in length", "one entry a request")
-    answered = output > 0
-    order = np.flatnonzero(answered)[np.argsort(arrival[answered], kind="stable")]
+    columns.append(np.zeros(len(gaps)) if start is None else _numbers(where, "start_times", start))
+    if {len(column) for column in columns} != {len(gaps)}:
+        named = ", ".join(BENCH if start is None else (*BENCH, "start_times"))
+        raise BadInput(where, f"{named} differ in length", "one entry a request each")
+    answered = np.flatnonzero(columns[1] > 0)
+    order = answered[np.argsort(columns[3][answered], kind="stable")]
     _check_any(where, order)
-    begin = arrival[order] - arrival[order[0]]
-    e2e = (ttft + decode_s)[order]
-    counts = output[order].astype(np.int64)
+    inputs, outputs, ttft, arrival = (column[order] for column in columns)
+    counts, decode_s = outputs.astype(np.int64), np.array([gaps[i].sum() for i in order])
     latencies = {
-        "ttft_s": ttft[order],
-        "tpot_s": per_output_token(np.zeros(len(order)), decode_s[order], counts),
-        "e2e_s": e2e,
+        "ttft_s": ttft,
+        "tpot_s": per_output_token(np.zeros(len(order)), decode_s, counts),
+        "e2e_s": ttft + decode_s,
     }
-    ends = None if start is None else begin + e2e
-    together = np.concatenate([gaps[i] for i in order]) if len(order) else np.zeros(0)
-    tokens = input_tokens[order].astype(np.int64), counts
-    return Served(where, begin, *tokens, latencies, ends, together)
+    begin = arrival - arrival[0]
+    known = start is not None
+    return Served(
+        where,
+        begin,
+        inputs.astype(np.int64),
+        counts,
+        latencies,
+        entered_s=begin if known else None,
+        ends_s=begin + latencies["e2e_s"] if known else None,
+        itl=spread(np.concatenate([gaps[i] for i in order])),
+    )
+
+
+def _gaps(where: str, itls: Any) -> list[Floats]:
+    if not isinstance(itls, list):
+        raise BadInput(f"{where}: itls", type(itls).__name__, "a list of lists of numbers")
+    return [_numbers(where, f"itls[{i}]", each) for i, each in enumerate(itls)]
 
 
 def _from_lines(path: Path, text: str) -> Served:
@@ -98,10 +104,9 @@ def _from_lines(path: Path, text: str) -> Served:
         "service_s": first - c["scheduled_ts"],
     }
     arrival = c["arrival_time"] - c["arrival_time"][0]
-    # The first request meets an idle engine, so its arrival is when it was queued.
-    ends = last - queued[0]
     tokens = c["input_toks"].astype(np.int64), output
-    return Served(str(path), arrival, *tokens, latencies, ends, queued=True)
+    clock = queued - queued.min(), last - queued.min()
+    return Served(str(path), arrival, *tokens, latencies, *clock, queued=True)
 
 
 def _row(where: str, line: str) -> list[float]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tierlab.simulator.metrics.quantiles import Spread
+
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 
 METRICS = {
     "ttft_s": "TTFT",
@@ -34,35 +37,53 @@ class Served:
         int64[n].
     latencies
         Name of `METRICS` -> float64[n]; what was not measured is absent.
-    ends_s
-        float64[n], last token, on the clock of `arrival_s`; None where it is not known.
-    gaps_s
-        float64, all gaps between output tokens; None where only their means are known.
+    entered_s, ends_s
+        float64[n], when TTFT starts to count and the last token, on one clock that starts with
+        the first of them; None where it is not known.
+    itl
+        Mean and quantiles of all gaps between output tokens; None where they are not known.
     queued
         Whether TTFT and E2E count from when the engine took the request in, not from arrival.
+    ids
+        int64[n], rows of the trace; None where the server did not know them.
     """
 
     name: str
     arrival_s: Floats
-    input_tokens: NDArray[np.int64]
-    output_tokens: NDArray[np.int64]
+    input_tokens: Ints
+    output_tokens: Ints
     latencies: Mapping[str, Floats]
+    entered_s: Floats | None = None
     ends_s: Floats | None = None
-    gaps_s: Floats | None = None
+    itl: Spread | None = None
     queued: bool = False
+    ids: Ints | None = None
 
     def __len__(self) -> int:
         """Return the number of requests."""
         return len(self.arrival_s)
 
-    def rate_per_s(self) -> float | None:
-        """Return output tokens per second, from the first arrival to the last token."""
-        if self.ends_s is None or not len(self):
+    def take(self, rows: Ints) -> Served:
+        """Return these requests alone; clocks and the spread of gaps stay those of all."""
+        return replace(
+            self,
+            arrival_s=self.arrival_s[rows],
+            input_tokens=self.input_tokens[rows],
+            output_tokens=self.output_tokens[rows],
+            latencies={name: values[rows] for name, values in self.latencies.items()},
+            entered_s=None if self.entered_s is None else self.entered_s[rows],
+            ends_s=None if self.ends_s is None else self.ends_s[rows],
+            ids=None if self.ids is None else self.ids[rows],
+        )
+
+    def seconds(self) -> float | None:
+        """Return the time from the first arrival to the last token."""
+        if self.ends_s is None or self.entered_s is None or not len(self):
             return None
-        return float(self.output_tokens.sum() / (self.ends_s.max() - self.arrival_s.min()))
+        return float(self.ends_s.max() - self.entered_s.min())
 
 
-def per_output_token(first_s: Floats, last_s: Floats, output: NDArray[np.int64]) -> Floats:
+def per_output_token(first_s: Floats, last_s: Floats, output: Ints) -> Floats:
     """Return the mean gap between a request's output tokens; NaN where it has one token."""
     gaps = np.where(output > 1, output - 1, np.nan).astype(np.float64)
     out: Floats = (last_s - first_s) / gaps

@@ -2,16 +2,32 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tierlab.kernels.base.errors import BadInput
+from tierlab.kernels.base.names import read_text
 from tierlab.simulator.comparison.served import Served, per_output_token
+from tierlab.simulator.metrics.quantiles import Spread
 from tierlab.simulator.results.folder import MARK
 
+if TYPE_CHECKING:
+    import polars as pl
+
 ACCEPTED = "a folder that `tierlab run -o` wrote"
+COLUMNS = (
+    "request",
+    "arrival_s",
+    "queued_s",
+    "scheduled_s",
+    "first_token_s",
+    "last_token_s",
+    "input_tokens",
+    "generated_tokens",
+)
 
 
 def read_run(folder: Path, queued: bool = False) -> Served:
@@ -29,19 +45,71 @@ def read_run(folder: Path, queued: bool = False) -> Served:
     """
     import polars as pl
 
-    path = folder / "requests.parquet"
+    frame = read_table(folder, "requests.parquet")
+    try:
+        frame = frame.filter(pl.col("status") == "completed")
+        columns = {name: frame[name].to_numpy() for name in COLUMNS}
+    except pl.exceptions.PolarsError as error:
+        raise _unreadable(folder / "requests.parquet", error) from None
+    return _served(str(folder), columns, queued, read_summary(folder).get("itl_s"))
+
+
+def read_table(folder: Path, name: str) -> pl.DataFrame:
+    """Return a table of a run directory.
+
+    Raises
+    ------
+    BadInput
+        It is no run directory, or the table is broken.
+    """
+    import polars as pl
+
+    path = folder / name
     if not (folder / MARK).is_file() or not path.is_file():
         raise BadInput(str(folder), "no run directory", ACCEPTED)
     try:
-        frame = pl.read_parquet(path).filter(pl.col("status") == "completed")
-        columns = {name: frame[name].to_numpy() for name in frame.columns}
-        return _served(str(folder), columns, queued)
-    except (pl.exceptions.PolarsError, OSError, KeyError) as error:
-        what = str(error).splitlines()[0]
-        raise BadInput(str(path), f"cannot be read: {what}", ACCEPTED) from None
+        return pl.read_parquet(path)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise _unreadable(path, error) from None
 
 
-def _served(name: str, c: dict[str, Any], queued: bool) -> Served:
+def _unreadable(path: Path, error: Exception) -> BadInput:
+    return BadInput(str(path), f"cannot be read: {str(error).splitlines()[0]}", ACCEPTED)
+
+
+def read_summary(folder: Path) -> dict[str, Any]:
+    """Return the summary of a run directory.
+
+    Raises
+    ------
+    BadInput
+        There is none, or it is broken.
+    """
+    return _object(folder / "summary.json")
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Return the manifest of a run directory.
+
+    Raises
+    ------
+    BadInput
+        There is none, or it is broken.
+    """
+    return _object(folder / MARK)
+
+
+def _object(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(read_text(path, str(path.parent)))
+    except (json.JSONDecodeError, RecursionError):
+        found = None
+    if not isinstance(found, dict):
+        raise BadInput(str(path), "broken JSON", ACCEPTED)
+    return found
+
+
+def _served(name: str, c: dict[str, Any], queued: bool, itl: Spread | None) -> Served:
     if not len(c["arrival_s"]):
         raise BadInput(name, "no request was answered", "a run with answers")
     order = np.lexsort((c["request"], c["arrival_s"]))
@@ -55,6 +123,7 @@ def _served(name: str, c: dict[str, Any], queued: bool) -> Served:
         "queue_s": c["scheduled_s"] - begin,
         "service_s": first - c["scheduled_s"],
     }
-    start = c["arrival_s"][0]
+    arrival = c["arrival_s"] - c["arrival_s"][0]
     tokens = c["input_tokens"], c["generated_tokens"]
-    return Served(name, c["arrival_s"] - start, *tokens, latencies, last - start, queued=queued)
+    clock = begin - begin.min(), last - begin.min()
+    return Served(name, arrival, *tokens, latencies, *clock, itl, queued, c["request"])

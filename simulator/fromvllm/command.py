@@ -19,7 +19,13 @@ SHORT = {
     "-ep": "enable-expert-parallel",
     "-q": "quantization",
     "-O": "optimization-level",
+    "-cc": "compilation-config",
+    "-ac": "attention-config",
+    "-n": "nnodes",
+    "-r": "node-rank",
 }
+_IMAGE = re.compile(r"/api_server\.py$|(^|/)vllm-openai(:|@|$)")
+"""What starts the server without saying so: its file, or the official container image."""
 _OPTION = re.compile(r"--?[A-Za-z]")
 
 
@@ -31,7 +37,8 @@ def is_command(text: str) -> bool:
 def read_command(text: str, where: str) -> dict[str, Any]:
     """Return the arguments of one command; flags are True, ``--no-`` flags False.
 
-    What stands before ``serve`` (environment, ``docker run``) is not looked at.
+    What stands before ``serve`` or the container image (environment, ``docker run``) is not looked
+    at.
 
     Raises
     ------
@@ -61,7 +68,7 @@ def _engine_words(words: list[str], where: str) -> list[str]:
     if "bench" in words[:3]:
         raise BadInput(where, "vllm bench is a client", "the engine's vllm serve command")
     for i, word in enumerate(words):
-        if word in ("serve", SERVER) or word.endswith("/api_server.py"):
+        if word in ("serve", SERVER) or _IMAGE.search(word):
             return words[i + 1 :]
     if words and words[0].startswith("--"):
         return words

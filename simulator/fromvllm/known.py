@@ -17,7 +17,6 @@ ENGINE = {
     "num_gpu_blocks": ("engine.num_gpu_blocks", "integer"),
     "num_gpu_blocks_override": ("engine.num_gpu_blocks", "integer"),
     "async_scheduling": ("engine.async_scheduling", "flag"),
-    "max_cudagraph_capture_size": ("engine.max_cudagraph_capture_size", "integer"),
 }
 """Argument -> (key of the scenario, kind). `num_gpu_blocks` is what vLLM found at start."""
 
@@ -27,7 +26,13 @@ NAMED = (
     "quantization",
     "kv_cache_dtype",
     "enable_prefix_caching",
+    "data_parallel_size",
+    "performance_mode",
     "enforce_eager",
+    "cudagraph_capture_sizes",
+    "max_cudagraph_capture_size",
+    "compilation_config",
+    "optimization_level",
     "device_name",
 )
 """Arguments whose values are translated."""
@@ -48,7 +53,6 @@ KV_DTYPES = {"auto": "", "bfloat16": "", "fp8": "fp8", "fp8_e4m3": "fp8", "fp8_e
 
 REFUSED: dict[str, tuple[object, str]] = {
     "pipeline_parallel_size": (1, "the engine has no pipeline stages"),
-    "data_parallel_size": (1, "one configuration is one replica"),
     "decode_context_parallel_size": (1, "a request's KV is not split over GPUs by tokens"),
     "prefill_context_parallel_size": (1, "a prompt is not split over GPUs"),
     "enable_expert_parallel": (False, "experts are split by tensor parallelism only"),
@@ -63,6 +67,7 @@ REFUSED: dict[str, tuple[object, str]] = {
     "enable_chunked_prefill": (True, "prefill is always chunked"),
     "scheduling_policy": ("fcfs", "requests are served first come, first served"),
     "scheduler_cls": (None, "the scheduler is vLLM's own"),
+    "watermark": (0, "a request is admitted as soon as it fits, no blocks are kept free"),
     "scheduler_reserve_full_isl": (True, "a request is admitted once its whole input fits"),
     "max_num_partial_prefills": (1, "prompts are prefilled in order"),
     "max_long_partial_prefills": (1, "prompts are prefilled in order"),
@@ -75,5 +80,22 @@ REFUSED: dict[str, tuple[object, str]] = {
     "disable_sliding_window": (False, "windows are part of the model"),
 }
 """Argument -> (the one value that changes nothing, why another cannot be honoured)."""
+
+SPEED = (
+    "all2all_backend",
+    "attention_backend",
+    "attention_config",
+    "disable_custom_all_reduce",
+    "kernel_config",
+    "mamba_cache_dtype",
+    "mm_processor_cache_gb",
+    "moe_backend",
+    "quantization_config",
+    "stream_interval",
+)
+"""Arguments that make kernels or the frontend faster or slower, unseen by the time model."""
+
+HARMLESS = ("served_model_name", "model_impl", "kv_cache_metrics", "data_parallel_rank")
+"""Arguments without effect here whose names come close to others'."""
 
 KNOWN = {*ENGINE, *NAMED, *REFUSED}

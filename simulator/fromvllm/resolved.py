@@ -38,6 +38,9 @@ def flatten(data: dict[str, Any]) -> dict[str, Any]:
         named = {RENAMED.get((group, name), name): value for name, value in entries.items()}
         found |= _known(named)
     found |= {key: resolved[key] for key in WHOLE if resolved.get(key)}
+    graphs = _known(_table(resolved, "compilation_config"))
+    if graphs:
+        found["compilation_config"] = graphs
     device = _table(data, "hardware").get("device_name")
     return found | ({"device_name": device} if isinstance(device, str) else {})
 

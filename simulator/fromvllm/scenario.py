@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from tierlab.kernels.base.errors import BadInput
-from tierlab.simulator.fromvllm.arguments import OPTION, read_arguments
-from tierlab.simulator.fromvllm.defaults import batch_defaults
+from tierlab.kernels.models.load import load_model
+from tierlab.simulator.fromvllm.arguments import OPTION, Arguments, read_arguments
+from tierlab.simulator.fromvllm.defaults import SEQS, TOKENS, batch_defaults
 from tierlab.simulator.fromvllm.translate import translate
 from tierlab.simulator.scenario.load import apply_settings, read_scenario, validate
 from tierlab.simulator.scenario.schema import Scenario
@@ -44,17 +45,30 @@ def scenario_from_vllm(
     for key, example in (("hardware", "hardware=H100"), ("workload", "workload.trace=log.jsonl")):
         if key not in data:
             raise BadInput(OPTION, f"nothing says which {key}", f"a SCENARIO, or --set {example}")
-    hardware = data["hardware"]
-    name = hardware.get("name") if isinstance(hardware, dict) else hardware
-    engine = data.get("engine")
-    if isinstance(name, str) and isinstance(engine, dict):
-        chosen = batch_defaults(name, arguments.server, "hardware")
-        left = {key: value for key, value in chosen.items() if key not in engine}
-        data["engine"] = {**left, **engine}
-        if left:
-            text = ", ".join(f"{key} = {value}" for key, value in left.items())
-            found.notes.append(f"vLLM's defaults on {name}: {text}")
+    _choose(data, arguments, found.notes)
     return validate(data, arguments.where if path is None else str(path)), found.notes
+
+
+def _choose(data: dict[str, Any], arguments: Arguments, notes: list[str]) -> None:
+    """Put what vLLM would choose where nobody said anything; what is malformed is left alone."""
+    names = [_name(data.get(key)) for key in ("hardware", "model")]
+    engine = data.get("engine")
+    if names[0] is None or names[1] is None or not isinstance(engine, dict):
+        return
+    longest = engine.get("max_model_len") or load_model(names[1], "model").max_position
+    twice = str(arguments.values.get("performance_mode")).lower() == "throughput"
+    if not all(isinstance(engine.get(key, 1), int) for key in (TOKENS, SEQS)):
+        return
+    chosen = batch_defaults(names[0], arguments.server, twice, longest, engine, "hardware")
+    data["engine"] = {**chosen, **engine}
+    if chosen:
+        text = ", ".join(f"{key} = {value}" for key, value in chosen.items())
+        notes.append(f"vLLM's defaults on {names[0]}: {text}")
+
+
+def _name(value: Any) -> str | None:
+    name = value.get("name") if isinstance(value, dict) else value
+    return name if isinstance(name, str) else None
 
 
 def _table(value: Any) -> dict[str, Any]:

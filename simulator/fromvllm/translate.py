@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from dataclasses import dataclass, field
 from typing import Any
 
 from tierlab.kernels.base.errors import BadInput
 from tierlab.kernels.base.names import fold
-from tierlab.kernels.models.load import catalogue, model_aliases
+from tierlab.kernels.models.architecture import Model, Moe
+from tierlab.kernels.models.load import catalogue, load_model, model_aliases
 from tierlab.simulator.fromvllm.arguments import Arguments
+from tierlab.simulator.fromvllm.graphs import graph_settings
 from tierlab.simulator.fromvllm.known import (
     DTYPES,
     ENGINE,
+    HARMLESS,
     KNOWN,
     KV_DTYPES,
     REFUSED,
+    SPEED,
     WEIGHTS,
 )
+from tierlab.simulator.fromvllm.values import flag, read
 
 _TUNED = re.compile(r"-(instruct|chat|it|base|fp8|fp8-dynamic|awq|gptq|int4|w4a16|\d{4})$", re.I)
 """Endings of names of the same architecture: tuned, or quantised."""
-_TRUE, _FALSE = {"true", "1", "yes"}, {"false", "0", "no"}
 
 
 @dataclass
@@ -51,14 +56,29 @@ def translate(arguments: Arguments) -> Translated:
     values, out = arguments.values, Translated()
     _refuse(arguments)
     out.data["model"] = _model(arguments, out)
-    out.data["engine"] = _engine(arguments)
+    out.data["engine"] = _engine(arguments, out)
+    out.data["engine"] |= _replicas(arguments, out.data["model"]["name"], out)
     out.data["design"] = _design(arguments)
     if isinstance(values.get("device_name"), str):
         out.data["hardware"] = _hardware(values["device_name"], out.data["engine"])
-    ignored = sorted(name for name in values if name not in KNOWN)
-    if ignored:
-        out.notes.append(f"{arguments.where}: ignored, no effect here: {', '.join(ignored)}")
+    _ignore(arguments, out)
     return out
+
+
+def _ignore(arguments: Arguments, out: Translated) -> None:
+    """Note what is not looked at; refuse what is nearly the name of something that is."""
+    unknown = sorted(name for name in arguments.values if name not in KNOWN)
+    speed = [name for name in unknown if name in SPEED]
+    rest = [name for name in unknown if name not in SPEED]
+    for name in rest:
+        meant = difflib.get_close_matches(name, KNOWN, n=1, cutoff=0.88)
+        if meant and name not in HARMLESS:
+            raise BadInput(arguments.where, f"no argument {name}", f"did you mean {meant[0]}?")
+    if speed:
+        text = f"not seen by the time model: {', '.join(speed)}"
+        out.notes.append(f"{arguments.where}: {text}")
+    if rest:
+        out.notes.append(f"{arguments.where}: ignored, no effect here: {', '.join(rest)}")
 
 
 def _refuse(arguments: Arguments) -> None:
@@ -77,7 +97,7 @@ def _refuse(arguments: Arguments) -> None:
 
 def _same(given: Any, harmless: object) -> bool:
     if isinstance(harmless, bool):
-        return _flag(given) is harmless
+        return flag(given) is harmless
     if isinstance(harmless, int):
         try:
             return float(given) == harmless
@@ -94,7 +114,8 @@ def _model(arguments: Arguments, out: Translated) -> dict[str, Any]:
     name = _known_name(given, known)
     if name != given and fold(given) not in known:
         out.notes.append(f"{given} is taken as {name}: the same architecture")
-    return {"name": name, "weights": _weights(arguments, given)}
+    model = load_model(name, f"{arguments.where}: model")
+    return {"name": name, "weights": _weights(arguments, given, model)}
 
 
 def _names() -> dict[str, str]:
@@ -115,13 +136,13 @@ def _known_name(given: str, known: dict[str, str]) -> str:
         tried = shorter
 
 
-def _weights(arguments: Arguments, model: str) -> str:
+def _weights(arguments: Arguments, given: str, model: Model) -> str:
     quantization, dtype = (arguments.values.get(k) for k in ("quantization", "dtype"))
     if dtype is not None and str(dtype).removeprefix("torch.") not in DTYPES:
         raise BadInput(f"{arguments.where}: dtype", f"{dtype!r}", ", ".join(sorted(DTYPES)))
     if quantization is None:
-        ending = model.lower()
-        return next((w for tag, w in _BY_NAME.items() if tag in ending), "bf16")
+        ending = given.lower()
+        return next((w for tag, w in _BY_NAME.items() if tag in ending), model.stored_weights)
     if quantization not in WEIGHTS:
         known = ", ".join(WEIGHTS)
         raise BadInput(f"{arguments.where}: quantization", f"{quantization!r}", known)
@@ -131,55 +152,47 @@ def _weights(arguments: Arguments, model: str) -> str:
 _BY_NAME = {"-fp8": "fp8", "-awq": "int4", "-gptq": "int4", "-int4": "int4", "-w4a16": "int4"}
 
 
-def _engine(arguments: Arguments) -> dict[str, Any]:
-    out: dict[str, Any] = {}
+def _engine(arguments: Arguments, out: Translated) -> dict[str, Any]:
+    engine: dict[str, Any] = {}
     for name, (key, kind) in ENGINE.items():
         given = arguments.values.get(name)
-        if given is not None:
-            where = f"{arguments.where}: {name}"
-            out[key.removeprefix("engine.")] = _read(given, kind, where)
-    if _flag(arguments.values.get("enforce_eager")):
-        out["cudagraph_mode"] = "none"
-    return out
+        if given is None:
+            continue
+        if name == "max_model_len" and str(given).lower() in ("auto", "-1"):
+            out.notes.append("max_model_len auto: the model's context, whether it fits or not")
+            continue
+        engine[key.removeprefix("engine.")] = read(given, kind, f"{arguments.where}: {name}")
+    engine |= graph_settings(arguments.values, arguments.where)
+    _check_budget(engine, arguments.where)
+    return engine
 
 
-def _read(given: Any, kind: str, where: str) -> Any:
-    if kind == "flag":
-        flag = _flag(given)
-        if flag is None:
-            raise BadInput(where, f"{given!r}", "true or false")
-        return flag
-    value = _number(str(given))
-    if value is None or (kind == "integer" and value != int(value)):
-        raise BadInput(where, f"{given!r}", "a whole number" if kind == "integer" else "a number")
-    return int(value) if kind == "integer" else value
+def _check_budget(engine: dict[str, Any], where: str) -> None:
+    """Refuse what vLLM refuses (`SchedulerConfig`): fewer tokens a step than sequences."""
+    tokens, seqs = engine.get("max_num_batched_tokens"), engine.get("max_num_seqs")
+    if tokens is not None and seqs is not None and tokens < seqs:
+        what = f"{tokens} is less than max_num_seqs, {seqs}: vLLM does not start"
+        raise BadInput(f"{where}: max_num_batched_tokens", what, f"{seqs} or more")
 
 
-def _number(text: str) -> float | None:
-    """Read a number, ``16k`` (16,000) or ``16K`` (16,384), as vLLM's command line does."""
-    try:
-        return float(text.replace(",", ""))
-    except ValueError:
-        pass
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([kKmMgG])", text.strip())
-    if match is None:
-        return None
-    power = "kmg".index(match[2].lower()) + 1
-    scale = 1024.0 if match[2].isupper() else 1000.0
-    value: float = float(match[1]) * scale**power
-    return value
-
-
-def _flag(given: Any) -> bool | None:
-    if isinstance(given, bool):
-        return given
-    text = str(given).strip().lower()
-    return True if text in _TRUE else False if text in _FALSE else None
+def _replicas(arguments: Arguments, model: str, out: Translated) -> dict[str, Any]:
+    """Return dense data parallelism as replicas: its engines share nothing but the balancer."""
+    given = arguments.values.get("data_parallel_size")
+    where = f"{arguments.where}: data_parallel_size"
+    ranks = 1 if given is None else read(given, "integer", where)
+    if ranks == 1:
+        return {}
+    if any(isinstance(layer.ffn, Moe) for layer in load_model(model, where).layers):
+        what = f"{ranks} of a mixture of experts: its ranks exchange tokens in every layer"
+        raise BadInput(where, what, "data_parallel_size = 1")
+    text = f"{ranks} data parallel ranks are {ranks} replicas behind a least-loaded router"
+    out.notes.append(f"{text}; vLLM's own weighs who waits four times as much as who runs")
+    return {"replicas": ranks, "routing": "least_loaded"}
 
 
 def _design(arguments: Arguments) -> dict[str, Any]:
     caching = arguments.values.get("enable_prefix_caching")
-    out: dict[str, Any] = {"preset": "baseline" if _flag(caching) is False else "vllm"}
+    out: dict[str, Any] = {"preset": "baseline" if flag(caching) is False else "vllm"}
     kv_dtype = str(arguments.values.get("kv_cache_dtype") or "auto")
     if kv_dtype not in KV_DTYPES:
         where = f"{arguments.where}: kv_cache_dtype"
@@ -193,5 +206,5 @@ def _hardware(device: str, engine: dict[str, Any]) -> str:
     """Return the catalogue's name of what a driver calls its GPU."""
     name = re.sub(r"^NVIDIA\s+", "", device.strip(), flags=re.I).replace(" ", "-")
     name = re.sub(r"-(\d+)GB.*$", "", name, flags=re.I)
-    ranks = engine.get("tensor_parallel_size", 1)
+    ranks = engine.get("tensor_parallel_size", 1) * engine.get("replicas", 1)
     return name if ranks == 1 else f"{ranks}x{name}"

@@ -18,7 +18,7 @@ def folder(tmp_path_factory):
     """Return a run of 60 requests."""
     out = tmp_path_factory.mktemp("runs") / "run"
     text = 'model = "SmolLM2-135M"\nhardware = "H200"\ndesign = "vllm"\n[workload]\n'
-    text += 'generator = "poisson"\nlimit = 60\nparameters = { requests_per_s = 30.0 }\n'
+    text += 'generator = "poisson"\nlimit = 60\nparameters = { requests_per_s = 30.0, input_variation = 0.7 }\n'
     scenario = out.parent / "scenario.toml"
     scenario.write_text(text, encoding="utf-8")
     assert run_cli(["run", str(scenario), "-o", str(out)]) == 0
@@ -76,7 +76,8 @@ def test_its_own_timestamps_agree(folder, tmp_path):
         mean = marks["mean"]
         assert mean["simulated"] == pytest.approx(mean["measured"], abs=1e-6)
         assert (marks["median_request_error"] or 0.0) < 1e-5
-    assert found["output_tokens_each_second"]["median_error"] < 0.05
+    for rate in found["rate"].values():
+        assert rate["error"] == pytest.approx(0.0, abs=1e-6)
 
 
 def test_a_server_twice_as_slow_shows_in_every_latency(folder, tmp_path):
@@ -101,9 +102,20 @@ def test_vllms_benchmark_counts_from_arrival(folder, tmp_path):
     measured = read_measured(path)
     assert not measured.queued
     found = compare(read_run(folder), measured)
-    assert set(found["latency"]) == {"ttft_s", "tpot_s", "e2e_s"}
+    assert set(found["latency"]) == {"ttft_s", "tpot_s", "e2e_s", "itl_s"}
     assert abs(found["latency"]["e2e_s"]["p99"]["error"]) < 1e-6
-    assert abs(found["output_tokens_per_s"]["error"]) < 1e-6
+    assert abs(found["latency"]["itl_s"]["mean"]["error"]) < 1e-3
+    assert abs(found["rate"]["output_tokens_per_s"]["error"]) < 1e-6
+
+
+def test_a_benchmark_without_start_times_has_no_rates(folder, tmp_path):
+    data = bench(rows(folder))
+    del data["start_times"]
+    path = tmp_path / "bench.json"
+    path.write_text(json.dumps(data), encoding="utf-8")
+    found = compare(read_run(folder), read_measured(path))
+    assert found["rate"]["output_tokens_per_s"]["measured"] is None
+    assert abs(found["latency"]["e2e_s"]["p99"]["error"]) < 1e-6
 
 
 def test_a_failed_request_of_the_benchmark_is_left_out(folder, tmp_path):
@@ -118,13 +130,35 @@ def test_a_failed_request_of_the_benchmark_is_left_out(folder, tmp_path):
 
 def test_other_requests_are_refused(folder, tmp_path):
     entries = [stamps(r) | {"input_toks": 7} for r in rows(folder)]
-    with pytest.raises(BadInput, match="other lengths"):
+    with pytest.raises(BadInput, match="other lengths, number 0 first: .* 7 in"):
         compare(read_run(folder, True), read_measured(write_lines(tmp_path / "m.jsonl", entries)))
-    with pytest.raises(BadInput, match="59 in"):
-        compare(
-            read_run(folder, True),
-            read_measured(write_lines(tmp_path / "m.jsonl", [stamps(r) for r in rows(folder)[1:]])),
-        )
+
+
+def test_a_few_of_other_lengths_are_counted(folder, tmp_path):
+    entries = [stamps(r) for r in rows(folder)]
+    entries[5]["output_toks"] += 1
+    found = compare(
+        read_run(folder, True), read_measured(write_lines(tmp_path / "m.jsonl", entries))
+    )
+    assert (found["requests"], found["lengths_differ"]) == (60, 1)
+
+
+@pytest.mark.parametrize("missing", [(0,), (59,), (20, 40)])
+def test_requests_that_the_server_lost_are_skipped(folder, tmp_path, missing):
+    entries = [stamps(r) for i, r in enumerate(rows(folder)) if i not in missing]
+    found = compare(
+        read_run(folder, True), read_measured(write_lines(tmp_path / "m.jsonl", entries))
+    )
+    assert found["requests"] == 60 - len(missing)
+    assert (found["only_simulated"], found["only_measured"]) == (len(missing), 0)
+    assert found["lengths_differ"] == 0
+    assert found["latency"]["tpot_s"]["median_request_error"] < 1e-6
+
+
+def test_too_many_lost_requests_are_refused(folder, tmp_path):
+    entries = [stamps(r) for r in rows(folder)[10:]]
+    with pytest.raises(BadInput, match="50 are the same"):
+        compare(read_run(folder, True), read_measured(write_lines(tmp_path / "m.jsonl", entries)))
 
 
 def test_the_command_prints_a_table_and_one_object(folder, tmp_path, capsys):
@@ -136,7 +170,11 @@ def test_the_command_prints_a_table_and_one_object(folder, tmp_path, capsys):
     assert run_cli(["compare", str(folder), "--measured", str(path), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["requests"] == 60
     assert run_cli(["compare", str(folder), str(folder), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["latency"]["e2e_s"]["mean"]["error"] == 0.0
+    found = json.loads(capsys.readouterr().out)
+    assert found["latency"]["e2e_s"]["mean"]["error"] == 0.0
+    assert found["first"] == found["second"] == str(folder)
+    assert found["settings"] == {}
+    assert not [key for key in found if "measured" in key]
 
 
 GOOD = {
@@ -163,7 +201,9 @@ GOOD = {
         (json.dumps(GOOD) + "\n{", ":2"),
         (json.dumps(bench([]) | {"ttfts": [1.0]}), "differ in length"),
         (json.dumps(bench([])), "no answered request"),
-        (json.dumps(bench([]) | {"itls": 3}), "differ in length"),
+        (json.dumps(bench([]) | {"itls": 3}), "a list of lists"),
+        (json.dumps(bench([]) | {"itls": [3]}), "itls[0]"),
+        (json.dumps(bench([]) | {"start_times": [1.0]}), "differ in length"),
         (json.dumps(bench([]) | {"input_lens": 3}), "a list of numbers"),
         (json.dumps(GOOD | {"last_token_ts": 1e999}), "last_token_ts"),
     ],
@@ -185,6 +225,11 @@ def test_bad_measurements_are_one_line(folder, tmp_path, capsys, text, named):
         (["{run}", "{run}", "--measured", "x"], "one thing to compare"),
         (["{run}", "--measured", "{tmp}/none.json"], "none.json"),
         (["{run}", "--measured", "{tmp}"], "folder"),
+        (["{run}", "{run}", "--timeseries", "x.csv"], "only beside --measured"),
+        (["{run}", "{run}", "--plot", "x.png"], ".html"),
+        (["{run}", "{run}", "--plot", "{tmp}/none/x.html"], "cannot write"),
+        (["{run}", "{run}", "{run}"], "unexpected"),
+        (["{run}", "{run}", "--plots", "x"], "--plots"),
     ],
 )
 def test_bad_arguments_are_one_line(folder, tmp_path, capsys, arguments, named):

@@ -1,6 +1,8 @@
 """vLLM's engine arguments as scenarios."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -9,9 +11,12 @@ from hypothesis import strategies as st
 from tierlab.kernels.base.errors import BadInput
 from tierlab.simulator.cli.main import run_cli
 from tierlab.simulator.fromvllm.arguments import read_arguments
+from tierlab.simulator.fromvllm.known import KNOWN, SPEED
 from tierlab.simulator.fromvllm.scenario import scenario_from_vllm
 from tierlab.simulator.fromvllm.translate import translate
+from tierlab.simulator.scenario.load import load_scenario
 
+DOCUMENT = Path(__file__).parents[3] / "docs" / "from-vllm.md"
 WORKLOAD = ["workload.generator=poisson", "workload.limit=5"]
 H100 = ["hardware=H100", *WORKLOAD]
 
@@ -104,39 +109,181 @@ def test_a_measured_runs_own_settings(shared_dir):
     assert found["engine"]["max_num_batched_tokens"] == 2048
 
 
-numbers = st.integers(1, 4096)
+ARGUMENTS = {
+    "tensor_parallel_size": st.sampled_from([1, 2, 4, 8]),
+    "block_size": st.sampled_from([16, 32, 64]),
+    "max_num_seqs": st.integers(1, 1024),
+    "max_num_batched_tokens": st.integers(1024, 65536),
+    "max_model_len": st.integers(1, 131072),
+    "gpu_memory_utilization": st.floats(0.1, 1.0),
+    "num_gpu_blocks_override": st.integers(1, 10**6),
+    "async_scheduling": st.booleans(),
+    "enable_prefix_caching": st.booleans(),
+    "enforce_eager": st.booleans(),
+    "max_cudagraph_capture_size": st.integers(1, 512),
+    "kv_cache_dtype": st.sampled_from(["auto", "fp8"]),
+    "quantization": st.sampled_from(["fp8", "awq"]),
+    "seed": st.integers(0, 2**31),
+}
+given_arguments = st.fixed_dictionaries({}, optional=ARGUMENTS)
 
 
-@settings(max_examples=60, deadline=None)
-@given(numbers, numbers, st.floats(0.1, 1.0), st.booleans())
-def test_every_form_reads_back_what_was_written(
-    tmp_path_factory, seqs, tokens, share, asynchronous
-):
+def as_command(values):
+    words = ["vllm serve Qwen/Qwen3-8B"]
+    for name, value in values.items():
+        option = name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{option}" if value else f"--no-{option}")
+        else:
+            words.append(f"--{option}={value}" if len(words) % 2 else f"--{name} {value}")
+    return " ".join(words)
+
+
+def as_yaml(values):
+    lines = ["model: Qwen/Qwen3-8B  # of the server"]
+    for name, value in values.items():
+        lines.append(f"{name.replace('_', '-')}: {json.dumps(value)}")
+    return "\n".join(lines)
+
+
+@settings(max_examples=80, deadline=None)
+@given(given_arguments)
+def test_every_form_reads_back_what_was_written(tmp_path_factory, values):
     folder = tmp_path_factory.mktemp("forms")
-    values = {
-        "model": "Qwen/Qwen3-8B",
-        "max_num_seqs": seqs,
-        "max_num_batched_tokens": tokens,
-        "gpu_memory_utilization": share,
-        "async_scheduling": asynchronous,
-    }
-    flag = "--async-scheduling" if asynchronous else "--no-async-scheduling"
-    words = [f"--{k.replace('_', '-')} {v}" for k, v in values.items() if k[0] in "mg"][1:]
-    command = f"vllm serve Qwen/Qwen3-8B {' '.join(words)} {flag}"
-    yaml = "\n".join(
-        f"{k}: {str(v).lower() if isinstance(v, bool) else v}" for k, v in values.items()
-    )
+    data = {"model": "Qwen/Qwen3-8B", **values}
+    resolved = {"engine_kwargs": data, "vllm_version": "0.19.0"}
     ways = [
-        command,
-        file(folder, "a.yaml", yaml),
-        file(folder, "a.json", json.dumps(values)),
+        as_command(values),
+        file(folder, "serve.sh", as_command(values).replace(" --", " \\\n  --")),
+        file(folder, "a.yaml", as_yaml(values)),
+        file(folder, "a.json", json.dumps(data)),
+        file(folder, "meta.json", json.dumps(resolved)),
     ]
-    for way in ways:
-        engine = translate(read_arguments(way)).data["engine"]
-        assert engine["max_num_seqs"] == seqs
-        assert engine["max_num_batched_tokens"] == tokens
-        assert engine["gpu_memory_utilization"] == pytest.approx(share)
-        assert engine["async_scheduling"] is asynchronous
+    found = [translate(read_arguments(way)).data for way in ways]
+    assert all(one == found[0] for one in found[1:])
+    engine = found[0]["engine"]
+    for name in ("tensor_parallel_size", "block_size", "max_num_seqs", "max_model_len"):
+        assert engine.get(name) == values.get(name)
+    assert engine.get("num_gpu_blocks") == values.get("num_gpu_blocks_override")
+    assert engine.get("async_scheduling") == values.get("async_scheduling")
+    assert (engine.get("cudagraph_mode") == "none") is values.get("enforce_eager", False)
+
+
+def test_the_scenario_of_arguments_is_one_of_a_file(tmp_path):
+    """What `--from-vllm` makes is what a scenario file with the same keys is."""
+    text = 'hardware = "H100"\ndesign = "vllm"\n[model]\nname = "Qwen3-8B"\n[workload]\n'
+    text += 'generator = "poisson"\nlimit = 5\n[engine]\nmax_num_seqs = 1024\n'
+    path = tmp_path / "scenario.toml"
+    path.write_text(text, encoding="utf-8")
+    assert made("vllm serve Qwen/Qwen3-8B") == load_scenario(path)
+
+
+def test_defaults_stay_within_the_model_and_each_other():
+    engine = made("vllm serve Qwen/Qwen3-8B --max-num-seqs 2 --max-model-len 1k").engine
+    assert engine.max_num_batched_tokens == 2 * 1000
+    engine = made("vllm serve Qwen/Qwen3-8B --max-num-batched-tokens 512").engine
+    assert engine.max_num_seqs == 512
+    engine = made("vllm serve facebook/opt-6.7b --max-num-seqs 1").engine
+    assert engine.max_num_batched_tokens == 2048, "the model's context"
+
+
+def test_throughput_mode_doubles_what_nobody_gave():
+    engine = made("vllm serve Qwen/Qwen3-8B --performance-mode throughput").engine
+    assert (engine.max_num_seqs, engine.max_num_batched_tokens) == (2048, 16384)
+    command = "vllm serve Qwen/Qwen3-8B --performance-mode throughput --max-num-seqs 5"
+    assert made(command).engine.max_num_seqs == 5
+
+
+@pytest.mark.parametrize(
+    ("options", "mode", "sizes"),
+    [
+        ("", "full_and_piecewise", None),
+        ("-O0", "none", None),
+        ("-O 1", "piecewise", None),
+        ("--optimization-level=3", "full_and_piecewise", None),
+        ('-cc \'{"cudagraph_mode": "FULL_DECODE_ONLY"}\'', "full_decode_only", None),
+        ("--compilation-config.cudagraph_mode piecewise", "piecewise", None),
+        ("-O1 -cc '{\"cudagraph_mode\": 2}'", "full", None),
+        ("--cudagraph-capture-sizes 1 2 4", "full_and_piecewise", [1, 2, 4]),
+        ("-cc '{\"cudagraph_capture_sizes\": [8]}'", "full_and_piecewise", [8]),
+        ("--enforce-eager -O2 --cudagraph-capture-sizes 8", "none", None),
+    ],
+)
+def test_graphs(options, mode, sizes):
+    engine = made(f"vllm serve Qwen/Qwen3-8B {options}").engine
+    assert (engine.cudagraph_mode, engine.cudagraph_capture_sizes) == (mode, sizes)
+
+
+def test_weights_are_what_the_checkpoint_holds():
+    assert made("vllm serve openai/gpt-oss-120b").model.weights == "mxfp4"
+    assert made("vllm serve deepseek-ai/DeepSeek-V3 -tp 8").model.weights == "fp8"
+
+
+def test_dense_data_parallelism_is_replicas():
+    engine = made("vllm serve Qwen/Qwen3-8B -dp 4 -tp 2").engine
+    assert (engine.replicas, engine.tensor_parallel_size) == (4, 2)
+    assert engine.routing == "least_loaded"
+
+
+def test_a_container_is_a_server():
+    command = "docker run --gpus all -p 8000:8000 vllm/vllm-openai:v0.19.0 --model Qwen/Qwen3-8B"
+    assert made(command).model.name == "Qwen3-8B"
+
+
+def test_the_command_line_wins_over_its_file(tmp_path):
+    config = file(tmp_path, "c.yaml", "model: Qwen/Qwen3-32B\nmax-num-seqs: 8\nblock-size: 32\n")
+    engine = made(f"vllm serve Qwen/Qwen3-8B --config {config} --max-num-seqs 9")
+    assert engine.model.name == "Qwen3-8B"
+    assert (engine.engine.max_num_seqs, engine.engine.block_size) == (9, 32)
+
+
+def test_what_the_time_model_cannot_see_is_named():
+    _, notes = scenario_from_vllm(
+        "vllm serve Qwen/Qwen3-8B --attention-backend FLASHINFER --max-model-len auto", None, H100
+    )
+    assert any("not seen by the time model: attention_backend" in note for note in notes)
+    assert any("max_model_len auto" in note for note in notes)
+
+
+def test_the_documents_table_is_complete():
+    text = DOCUMENT.read_text(encoding="utf-8")
+    for name in (*KNOWN, *SPEED):
+        assert f"`{name}`" in text, name
+
+
+def test_the_documents_example_runs(tmp_path, monkeypatch, capsys):
+    blocks = re.findall(r"```(\w+)\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
+    of = {kind: body for kind, body in blocks if kind in ("toml", "yaml")}
+    (tmp_path / "requests.toml").write_text(of["toml"], encoding="utf-8")
+    (tmp_path / "engine.yaml").write_text(of["yaml"], encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    assert run_cli(["run", "requests.toml", "--from-vllm", "engine.yaml", "-o", "out/run"]) == 0
+    shown = capsys.readouterr()
+    for line in of_kind(blocks, "text").strip().splitlines():
+        assert line in shown.err, line
+    resolved = json.loads((tmp_path / "out/run/manifest.json").read_text(encoding="utf-8"))
+    assert resolved["scenario"]["engine"]["max_num_seqs"] == 128
+
+
+def of_kind(blocks, kind):
+    return next(body for found, body in blocks if found == kind)
+
+
+@pytest.mark.shared
+def test_a_measured_runs_settings_are_enough_for_a_run(shared_dir, tmp_path, capsys):
+    place = shared_dir / "measured" / "vllm_rtx4090"
+    columns = "{arrival_s='arrival_time',input_tokens='input_toks',output_tokens='output_toks'}"
+    words = [f"workload.trace={place / 'requests.jsonl'}", f"workload.columns={columns}"]
+    more = [word for setting in [*words, "workload.limit=20"] for word in ("--set", setting)]
+    out = tmp_path / "run"
+    assert run_cli(["run", "--from-vllm", str(place / "meta.json"), *more, "-o", str(out)]) == 0
+    capsys.readouterr()
+    manifest = json.loads((out / "manifest.json").read_text(encoding="utf-8"))
+    engine = manifest["scenario"]["engine"]
+    assert manifest["resolved"]["num_gpu_blocks"] == 2588
+    assert engine["cudagraph_mode"] == "full_and_piecewise"
+    assert engine["cudagraph_capture_sizes"][-1] == 512
+    assert (engine["max_model_len"], engine["async_scheduling"]) == (32768, True)
 
 
 BAD = {
@@ -153,6 +300,17 @@ BAD = {
     "vllm serve Qwen/Qwen3-8B --dtype float8": "dtype",
     "vllm serve 'Qwen/Qwen3-8B": "quotes",
     "vllm serve Qwen/Qwen3-8B --speculative-config '{}x'": "speculative",
+    "vllm serve Qwen/Qwen3-8B --max-num-batched-token 64": "did you mean max_num_batched_tokens",
+    "vllm serve Qwen/Qwen3-8B --max-num-seqs 64 --max-num-batched-tokens 32": "does not start",
+    "vllm serve Qwen/Qwen3-30B-A3B -dp 2": "exchange tokens",
+    "vllm serve Qwen/Qwen3-8B -O7": "optimization_level",
+    "vllm serve Qwen/Qwen3-8B -cc {x": "JSON object",
+    'vllm serve Qwen/Qwen3-8B -cc \'{"cudagraph_mode": "HALF"}\'': "FULL_DECODE_ONLY",
+    "vllm serve Qwen/Qwen3-8B --cudagraph-capture-sizes a b": "cudagraph_capture_sizes",
+    "vllm serve Qwen/Qwen3-8B --async-scheduling maybe": "async_scheduling",
+    "vllm serve Qwen/Qwen3-8B --watermark 0.1": "as soon as it fits",
+    "vllm serve no/such-model": "no/such-model",
+    "vllm serve Qwen/Qwen3-8B -zz 3": "-zz",
     "no-such-file.yaml": "no such file",
 }
 

@@ -1,0 +1,138 @@
+"""A comparison as one page of plots that needs nothing but a browser."""
+
+from __future__ import annotations
+
+import html
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tierlab.kernels.base.errors import BadInput
+from tierlab.simulator.comparison.overtime import AGAIN
+from tierlab.simulator.comparison.served import METRICS, Floats, Served
+from tierlab.simulator.comparison.timeline import SERIES, Timeline
+from tierlab.simulator.trace_plots import COLOURS, Plot, cumulative
+from tierlab.simulator.trace_report import STYLE
+
+Named = tuple[str, str]
+_AXIS = {"gridcolor": "#e8eaf0", "zeroline": False, "automargin": True, "linecolor": "#c9cdd8"}
+
+
+def check_page(target: Path) -> None:
+    """Refuse a target that is no page.
+
+    Raises
+    ------
+    BadInput
+        Another ending than .html, or a folder.
+    """
+    if target.suffix.lower() not in (".html", ".htm") or target.is_dir():
+        raise BadInput("--plot", f"{target} is no page", "a path that ends in .html")
+
+
+def write_page(
+    target: Path, title: str, names: Named, runs: tuple[Served, Served], lines: Any
+) -> None:
+    """Write the page; it appears whole or not at all.
+
+    Parameters
+    ----------
+    names
+        What the two are called, the second drawn first.
+    lines
+        Two `Timeline` with samples at the same times, or None.
+
+    Raises
+    ------
+    BadInput
+        The place cannot be written.
+    """
+    text = _page(title, names, [*_over_time(names, lines), *_shares(names, runs)])
+    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+    try:
+        partial.write_text(text, encoding="utf-8")
+        partial.replace(target)
+    except OSError as error:
+        what = f"cannot write {target}: {error.strerror or error}"
+        raise BadInput("--plot", what, "a path in a folder that can be written") from None
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _page(title: str, names: Named, drawn: list[Plot]) -> str:
+    from plotly.offline import get_plotlyjs
+
+    name, sections = html.escape(title), ""
+    for i, one in enumerate(drawn):
+        head = f"<h2>{html.escape(one.title)}</h2><p>{html.escape(one.says)}</p>"
+        sections += f'<section>{head}<div class="plot" id="plot{i}"></div></section>'
+    data = ",".join(one.figure.to_json() for one in drawn).replace("</", "<\\/")
+    script = (
+        f"[{data}].forEach((figure, i) => Plotly.newPlot(`plot${{i}}`, figure.data, "
+        "figure.layout, {responsive: true, displayModeBar: false}));"
+    )
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{name}</title><style>{STYLE}</style><script>{get_plotlyjs()}</script></head>"
+        f'<body><h1>{name}</h1><p class="from">tierlab compare: {names[0]} and {names[1]}</p>'
+        f'<div class="grid">{sections}</div><script>{script}</script></body></html>\n'
+    )
+
+
+def _over_time(names: Named, lines: tuple[Timeline, Timeline] | None) -> Iterator[Plot]:
+    if lines is None:
+        return
+    ours, theirs = lines
+    for key, title in (SERIES | AGAIN).items():
+        if key in ours.series:
+            figure = _figure("seconds", title)
+            if key in theirs.series:
+                _line(figure, theirs.times_s, theirs.series[key], names[1], 1)
+            _line(figure, ours.times_s, ours.series[key], names[0], 0)
+            says = "Both at the same times." if key in theirs.series else f"Not {names[1]}."
+            yield Plot(title[0].upper() + title[1:], says, figure)
+
+
+def _shares(names: Named, runs: tuple[Served, Served]) -> Iterator[Plot]:
+    ours, theirs = runs
+    for key, title in METRICS.items():
+        if key in ours.latencies and key in theirs.latencies:
+            figure = _figure("seconds", "share of requests")
+            for number, run in ((1, theirs), (0, ours)):
+                values = run.latencies[key]
+                _line(figure, *cumulative(values[~np.isnan(values)]), names[number], number)
+            figure.update_yaxes(tickformat=".0%", range=[0, 1.02])
+            yield Plot(
+                title[0].upper() + title[1:],
+                "Share of requests with at most so many seconds.",
+                figure,
+            )
+
+
+def _figure(x_title: str, y_title: str) -> Any:
+    import plotly.graph_objects as go
+
+    return go.Figure(
+        layout={
+            "template": "none",
+            "margin": {"l": 10, "r": 12, "t": 34, "b": 10},
+            "showlegend": True,
+            "font": {"family": "system-ui, sans-serif", "size": 12, "color": "#1f2430"},
+            "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
+            "xaxis": {"title": {"text": x_title}, **_AXIS},
+            "yaxis": {"title": {"text": y_title}, "rangemode": "tozero", **_AXIS},
+            "hovermode": "x unified",
+        }
+    )
+
+
+def _line(figure: Any, x: Floats, y: Floats, name: str, number: int) -> None:
+    import plotly.graph_objects as go
+
+    points = ([float(f"{value:.6g}") for value in values] for values in (x, y))
+    line = {"color": COLOURS[number], "width": 2}
+    figure.add_trace(go.Scatter(**dict(zip("xy", points, strict=True)), name=name, line=line))
