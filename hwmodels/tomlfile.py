@@ -1,8 +1,10 @@
 """TOML files of the catalogue and of users, with errors that name file and line."""
 
+import pickle
 import re
 import tomllib
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -24,11 +26,17 @@ def read_toml(path: Path, where: str) -> Table:
     """
     text = read_text(path, where)
     try:
-        return tomllib.loads(text)
+        return pickle.loads(_parsed(text))  # type: ignore[no-any-return]
     except (ValueError, RecursionError) as error:
         line = re.search(r"at line (\d+)", str(error))
         spot = f"{path}:{line[1]}" if line else f"{path}:{text.count(chr(10)) + 1}"
         raise BadInput(spot, f"broken TOML: {error}", "a valid TOML file") from None
+
+
+@lru_cache(maxsize=256)
+def _parsed(text: str) -> bytes:
+    """Parse once what the points of a sweep read again; pickled, as each may change its table."""
+    return pickle.dumps(tomllib.loads(text))
 
 
 def kind_of(table: Mapping[str, Any], kinds: tuple[str, ...], where: str) -> str:

@@ -16,7 +16,8 @@ KV cache, measured H200 prefill is slower than with bf16, not faster.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import product
 
 import numpy as np
@@ -75,7 +76,7 @@ class RooflineDevice:
 
     name: str
     bytes_per_s: float
-    flop_per_s: Mapping[str, float]
+    flop_per_s: Mapping[str, float] = field(hash=False)
     peer_bytes_per_s: float | None = None
     l2_bytes: float = 0.0
 
@@ -107,10 +108,8 @@ class Roofline:
     """
 
     def __init__(self, device: RooflineDevice, constants: Constants | None = None) -> None:
-        known = shipped_constants() if constants is None else constants
         self._device = device
-        cells = [_cell(device, known, *key) for key in product(OPS, DTYPES, DTYPES)]
-        columns = np.array(cells).T
+        columns = _shipped_columns(device) if constants is None else _columns(device, constants)
         self._s_per_flop, self._s_per_byte, self._fixed_s = columns[:3]
         self._flops_max, self._bytes_max = columns[3:5]
         self._p10, self._p90 = columns[5:8].T.ravel(), columns[8:11].T.ravel()
@@ -164,6 +163,17 @@ class Roofline:
                 "has no peer link, so a collective has nothing to run over",
                 "a device or system with a peer link, or one device",
             )
+
+
+def _columns(device: RooflineDevice, constants: Constants) -> Floats:
+    cells = [_cell(device, constants, *key) for key in product(OPS, DTYPES, DTYPES)]
+    return np.array(cells).T
+
+
+@lru_cache(maxsize=64)
+def _shipped_columns(device: RooflineDevice) -> Floats:
+    """Return the columns of a device that the points of a sweep ask for again."""
+    return _columns(device, shipped_constants())
 
 
 def _cell(

@@ -20,7 +20,11 @@ class BadInput(Exception):
         self.where = where
         self.what = what
         self.accepted = accepted
-        super().__init__(self.line())
+        super().__init__(where, what, accepted)  # SimPy and pickle make it anew from these
+
+    def __str__(self) -> str:
+        """Return the one line."""
+        return self.line()
 
     def line(self) -> str:
         """Return the one line that a person reads."""

@@ -19,6 +19,8 @@ COMMANDS = {
     "run": ("tierlab.simulator.cli.run:run", "Simulate a scenario."),
     "replay": ("tierlab.simulator.cli.replay:replay", "Simulate a request log."),
     "plan": ("tierlab.simulator.cli.plan:plan", "Say what fits, and how fast it can be."),
+    "sweep": ("tierlab.simulator.cli.sweep:sweep", "Run many points of a scenario."),
+    "choose": ("tierlab.simulator.cli.sweep:choose", "Choose among the points of a sweep."),
     "compare": ("tierlab.simulator.cli.compare:compare", "Hold a run against measurements."),
     "trace": ("tierlab.simulator.cli.trace:trace", "Look into request logs, convert, make them."),
     "list": ("tierlab.simulator.cli.listing:list_names", "List what can be named."),

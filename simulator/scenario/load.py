@@ -69,18 +69,26 @@ def apply_settings(data: dict[str, Any], settings: Iterable[str]) -> None:
         A setting that is not ``key=value``, or one that reaches into a plain value.
     """
     for text in settings:
-        keys, value = parse_setting(text)
-        table = data
-        for depth, key in enumerate(keys[:-1]):
-            inner = table.setdefault(key, {})
-            if isinstance(inner, str) and depth == 0:
-                inner = table[key] = {_SHORT.get(key, "name"): inner}
-            if not isinstance(inner, dict):
-                raise BadInput(
-                    f"--set {text}", f"{key} is a value, not a table", "a key of a table"
-                )
-            table = inner
-        table[keys[-1]] = value
+        put(data, *parse_setting(text), f"--set {text}")
+
+
+def put(data: dict[str, Any], keys: Sequence[str], value: Any, where: str) -> None:
+    """Write one value into `data`; a section given by name becomes a table on the way.
+
+    Raises
+    ------
+    BadInput
+        The keys reach into a plain value.
+    """
+    table = data
+    for depth, key in enumerate(keys[:-1]):
+        inner = table.setdefault(key, {})
+        if isinstance(inner, str) and depth == 0:
+            inner = table[key] = {_SHORT.get(key, "name"): inner}
+        if not isinstance(inner, dict):
+            raise BadInput(where, f"{key} is a value, not a table", "a key of a table")
+        table = inner
+    table[keys[-1]] = value
 
 
 def validate(data: dict[str, Any], where: str) -> Scenario:
@@ -111,12 +119,12 @@ def load_scenario(path: Path, settings: Sequence[str] = ()) -> Scenario:
 def read_scenario(path: Path) -> dict[str, Any]:
     """Read a scenario file as it stands; paths inside are relative to the file."""
     data = read_toml(path, "SCENARIO")
-    _anchor_paths(data, path.parent)
+    anchor_paths(data, path.parent)
     return data
 
 
-def _anchor_paths(data: dict[str, Any], folder: Path) -> None:
-    """Make the paths that a scenario file names relative to that file."""
+def anchor_paths(data: dict[str, Any], folder: Path) -> None:
+    """Make the paths that a scenario names relative to `folder`, the file's."""
     workload = data.get("workload")
     if isinstance(workload, dict) and isinstance(workload.get("trace"), str):
         workload["trace"] = str(folder / Path(workload["trace"]).expanduser())

@@ -68,6 +68,9 @@ class WorkloadSection(Section):
         default_factory=dict, description="parameters of the generator"
     )
     limit: int | None = Field(None, ge=1, description="only the first so many requests")
+    sessions: int | None = Field(
+        None, ge=1, description="only the sessions that begin first, so many"
+    )
     arrivals: Literal["open", "poisson", "gamma", "closed"] = Field(
         "open",
         description="open: at the logged times; poisson, gamma: in the logged order at a rate; "

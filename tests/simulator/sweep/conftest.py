@@ -1,0 +1,39 @@
+"""A sweep of small simulations in the test's own folder, and the command in this process."""
+
+import pytest
+
+from tierlab.simulator.cli.main import run_cli
+
+SWEEP = """
+title = "batch and block size"
+
+[scenario]
+model = "SmolLM2-135M"
+hardware = "H200"
+slo = { ttft_s = 1.0 }
+workload = { generator = "poisson", parameters = { requests = 40 } }
+
+[vary]
+engine.max_num_seqs = [2, 8]
+"engine.block_size" = { from = 16, to = 64, steps = 3, log = true }
+"""
+
+
+@pytest.fixture
+def sweep_file(tmp_path):
+    file = tmp_path / "sweep.toml"
+    file.write_text(SWEEP)
+    return file
+
+
+@pytest.fixture
+def cli(tmp_path, monkeypatch, capsys):
+    """Return a function that runs `tierlab` here: (exit status, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments):
+        status = run_cli([str(each) for each in arguments])
+        out = capsys.readouterr()
+        return status, out.out, out.err
+
+    return call

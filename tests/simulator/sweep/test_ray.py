@@ -1,0 +1,61 @@
+"""A real Ray cluster of two nodes on this machine gives what local cores give."""
+
+import importlib.util
+import json
+import sys
+
+import pytest
+
+ABSENT = importlib.util.find_spec("ray") is None
+needs_ray = pytest.mark.skipif(ABSENT, reason="needs ray, not installed (extra `ray`)")
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Start a head and a second node, one core each; only their own processes are ended."""
+    import ray
+    from ray.cluster_utils import Cluster
+
+    quiet = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "include_dashboard": False}
+    made = Cluster(initialize_head=True, head_node_args=quiet)
+    made.add_node(num_cpus=1, object_store_memory=80 * 2**20)
+    yield made.address
+    ray.shutdown()
+    made.shutdown()
+
+
+@needs_ray
+def test_ray_gives_the_same_bytes_as_local_cores(cluster, sweep_file, tierlab, tmp_path, cli):
+    text = sweep_file.read_text().replace("[2, 8]", "[2, 8, 16]")
+    sweep_file.write_text(text.replace("[vary]", '[vary]\ndesign = ["vllm", "nil"]'))
+    told = json.loads(tierlab("sweep", sweep_file, "-o", "ray", "--ray", cluster, "--json").stdout)
+    assert (told["points"], told["failed"]) == (18, 9)
+    assert cli("sweep", sweep_file, "-o", "local")[0] == 0
+    for name in ("points.parquet", "manifest.json", "chosen.parquet"):
+        one, two = ((tmp_path / folder / name).read_bytes() for folder in ("ray", "local"))
+        assert one == two, name
+
+
+@needs_ray
+def test_ray_resumes_what_was_begun_on_local_cores(cluster, sweep_file, tierlab, tmp_path, cli):
+    assert cli("sweep", sweep_file, "-o", "whole")[0] == 0
+    assert cli("sweep", sweep_file, "-o", "begun", "--objective", "no-such-figure")[0] == 2
+    told = tierlab("sweep", sweep_file, "-o", "begun", "--resume", "--ray", cluster).stderr
+    assert "5 points ran, 1 were there" in told
+    one, two = ((tmp_path / f / "points.parquet").read_bytes() for f in ("whole", "begun"))
+    assert one == two
+
+
+@needs_ray
+def test_an_address_where_nothing_answers(sweep_file, cli):
+    status, _, err = cli("sweep", sweep_file, "--ray", "nowhere")
+    assert status == 2
+    assert "tierlab: error: --ray: no cluster at nowhere" in err.splitlines()[-1]
+
+
+def test_without_ray_it_says_what_to_install(sweep_file, cli, monkeypatch):
+    for name in ("ray", "ray.util.joblib.ray_backend"):
+        monkeypatch.setitem(sys.modules, name, None)
+    status, _, err = cli("sweep", sweep_file, "--ray", "auto")
+    assert status == 2
+    assert "Ray is not installed; accepted: pip install 'tierlab[ray]'" in err
