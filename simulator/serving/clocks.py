@@ -63,7 +63,9 @@ class OpTimes:
             alone=np.array([timer.alone_s(n) for n in range(lines)]).T.copy(),
             decode=np.empty((lines, len(SPREADS), sources, len(keys))),
             decode_known=np.zeros(lines, np.uint8),
+            works=np.empty((lines if timer.works else 0, 1, sources, len(keys))),
             chunk=timer.chunk_s,
+            ending=timer.ending_s,
             once=timer.once_s,
             **_host(timer.host, lines, parts * PART),
         )
@@ -73,6 +75,8 @@ class OpTimes:
         known, clock = missing & (DENSE - 1), self.arrays
         if missing < DENSE:
             clock.decode[known] = self._timer.attention_s(known)[0]
+            if len(clock.works):
+                clock.works[known] = self._timer.works_s(known)
             clock.decode_known[known] = 1
         else:
             for tokens in range(known * PART, (known + 1) * PART):

@@ -74,7 +74,7 @@ def simulate(scenario: Scenario, progress: Progress | None = None) -> Run:
     """
     began = time.perf_counter()
     parts = build(scenario)
-    check_served(parts.design)
+    check_served(scenario, parts)
     run = serve(scenario, parts, load_workload(scenario.workload, scenario.seed), progress)
     return replace(run, wall_s=time.perf_counter() - began)
 

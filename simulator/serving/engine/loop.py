@@ -15,6 +15,8 @@ from __future__ import annotations
 from math import inf
 from typing import Any
 
+from tierlab.simulator.serving.engine.fetching import add_copies, note_copies
+from tierlab.simulator.serving.engine.keeping import drop
 from tierlab.simulator.serving.engine.moves import fill
 from tierlab.simulator.serving.engine.opclock import decode_seconds, mixed_seconds
 from tierlab.simulator.serving.engine.progress import advance_tokens, finish
@@ -49,6 +51,7 @@ from tierlab.simulator.serving.engine.state import (
     NOW,
     PHASE,
     PLANNED,
+    PRUNES,
     READY,
     READY_HEAD,
     REQUEST_ASYNC,
@@ -178,6 +181,8 @@ def _plan(core: Core, clock: Any) -> int:
     if lacks >= 0:
         reg[MISSING] = lacks
         return LACKS_TIMES
+    if len(core.kept.moved):
+        add_copies(core)
     end = 0.0
     for i in range(reg[STEPS]):
         end += core.seconds[i] * core.real[STRETCH]
@@ -221,6 +226,8 @@ def _pass(core: Core, now_s: float, horizon_s: float) -> int:
     reg[NEWS], reg[STEPS], real[END] = 0, steps, end
     core.batch.number[3] = advance_tokens(core, core.batch, steps)
     note_reads(core, steps)
+    if len(core.kept.moved):
+        note_copies(core, steps)
     core.following.number[0] = core.following.number[1] = 0
     reg[PHASE] = SETTLING
     if reg[ASYNCHRONOUS]:
@@ -234,6 +241,8 @@ def _settle(core: Core, exact: bool) -> int:
     reg, batch, end, answered = core.reg, core.batch, core.real[END], core.reg[DONE]
     note_steps(core, reg[STEPS], end)
     note_first_tokens(core, batch.number[3], end)
+    if reg[PRUNES]:
+        drop(core, batch.number[3])
     finish(core, batch, batch.number[3])
     core.real[NOW], core.real[NOT_BEFORE] = end, 0.0
     fixed = core.following.number[0] + core.following.number[1] > 0
