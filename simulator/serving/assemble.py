@@ -64,7 +64,8 @@ def make_fleet(
     delays = np.zeros(requests.n) if host is None else host.queued_after_s(requests.input_tokens)
 
     def node(index: int) -> Node:
-        core = new_core(columns, names, engine, pool, reads, kept, written_back)
+        cold_s = scenario.time.host.first_launch_s
+        core = new_core(columns, names, engine, pool, reads, kept, written_back, cold_s)
         place_below(core, parts, engine)
         return Node(index, KvCache(core), Replica(env, core, clock, exact, _nobody, delays))
 

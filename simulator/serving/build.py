@@ -50,6 +50,8 @@ def _times(
 ) -> tuple[TimeModel, StepProfile | None]:
     """Return the time model of operations, and the profile of whole steps where one is named."""
     spec = scenario.time.model
+    if scenario.time.ragged and not spec.startswith(PROFILE):
+        raise BadInput("time.ragged", f"{spec!r} is no profile", "model = profile:FOLDER")
     if not spec.startswith(PROFILE):
         return time_model(spec, system.gpu, system.peer_link, "time.model"), None
     folder = Path(spec.removeprefix(PROFILE)).expanduser()
@@ -57,7 +59,7 @@ def _times(
         raise BadInput("time.model", "a profile is of one GPU", "tensor_parallel_size = 1")
     if scenario.time.band != "mid":
         raise BadInput("time.band", f"a profile has no {scenario.time.band}", "mid")
-    profile = load_profile(folder, len(model.layers), "time.model")
+    profile = load_profile(folder, len(model.layers), "time.model", scenario.time.ragged)
     return time_model("roofline", system.gpu, system.peer_link, "time.model"), profile
 
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from tierlab.hwmodels.time.fullgrid import Grid
 from tierlab.hwmodels.time.times import SOURCES
 from tierlab.simulator.serving.engine import opclock, profileclock
 from tierlab.simulator.serving.engine.opclock import DENSE, PART, OpClock
@@ -98,6 +99,14 @@ def _host(host: HostTime | None, lines: int, tokens: int) -> dict[str, Floats]:
     }
 
 
+def _ragged(grid: Grid | None) -> dict[str, Floats]:
+    """Return what unlike lengths make of attention; no nodes where they make nothing of it."""
+    none = (np.zeros(0),) * 4
+    axes, values = (none, np.zeros((0, 0, 0, 0))) if grid is None else (grid.axes, grid.seconds)
+    names = "ragged_chunks", "ragged_decodes", "ragged_keys", "beyond"
+    return {**dict(zip(names, axes, strict=True)), "ragged": values}
+
+
 class ProfileTimes:
     """Step times by a profile of whole steps.
 
@@ -123,6 +132,7 @@ class ProfileTimes:
             decodes=decodes,
             keys=keys,
             attention=profile.attention.seconds,
+            **_ragged(profile.ragged),
             **_host(timer.host, sequences + 1, max(budget, sequences) + 1),
         )
 

@@ -26,11 +26,13 @@ from tierlab.simulator.serving.engine.state import (
     ANSWERED,
     ASKS,
     ASYNCHRONOUS,
+    BLOCKED_S,
     BLOCKING,
     BROKEN,
     DONE,
     END,
     FILLED,
+    FIRST_LAUNCH_S,
     FIXED,
     FIXING,
     FIXING_NEXT,
@@ -69,6 +71,7 @@ from tierlab.simulator.serving.engine.state import (
     append,
     swap,
 )
+from tierlab.simulator.serving.lookup import WAITING as WAITING_FOR_HOST
 
 
 def submit(core: Core, row: int, at_s: float) -> None:
@@ -183,12 +186,23 @@ def _plan(core: Core, clock: Any) -> int:
         return LACKS_TIMES
     if len(core.kept.moved):
         add_copies(core)
+    if core.real[FIRST_LAUNCH_S] > 0.0:
+        _launch_cold(core)
     end = 0.0
     for i in range(reg[STEPS]):
         end += core.seconds[i] * core.real[STRETCH]
         core.ends[i] = core.real[NOW] + end
     reg[PHASE] = PLANNED
     return GOES_ON
+
+
+def _launch_cold(core: Core) -> None:
+    """Let the first launch block the host: the device begins when it ends."""
+    real = core.real
+    real[BLOCKED_S], real[FIRST_LAUNCH_S] = real[FIRST_LAUNCH_S], 0.0
+    core.reg[STEPS] = 1
+    core.seconds[0] += real[BLOCKED_S]
+    core.by_source[WAITING_FOR_HOST, 0] += real[BLOCKED_S]
 
 
 def _steps_to_pass(core: Core) -> int:
@@ -231,7 +245,7 @@ def _pass(core: Core, now_s: float, horizon_s: float) -> int:
     core.following.number[0] = core.following.number[1] = 0
     reg[PHASE] = SETTLING
     if reg[ASYNCHRONOUS]:
-        begin(core, start if steps == 1 else core.ends[steps - 2])
+        begin(core, start + real[BLOCKED_S] if steps == 1 else core.ends[steps - 2])
         reg[PHASE] = FIXING_NEXT
     return GOES_ON
 
@@ -244,7 +258,7 @@ def _settle(core: Core, exact: bool) -> int:
     if reg[PRUNES]:
         drop(core, batch.number[3])
     finish(core, batch, batch.number[3])
-    core.real[NOW], core.real[NOT_BEFORE] = end, 0.0
+    core.real[NOW], core.real[NOT_BEFORE], core.real[BLOCKED_S] = end, 0.0, 0.0
     fixed = core.following.number[0] + core.following.number[1] > 0
     if fixed:
         swap(batch, core.following)

@@ -91,6 +91,7 @@ def new_core(
     reads: tuple[Floats, Floats],
     kept: Kept = EVERYTHING,
     lists_evicted: bool = False,
+    first_launch_s: float = 0.0,
 ) -> Core:
     """Return an idle replica.
 
@@ -105,12 +106,14 @@ def new_core(
         What the design leaves of contexts.
     lists_evicted
         Whether somebody wants to know which blocks were evicted.
+    first_launch_s
+        How long the first launch blocks the host.
     """
     seats, size, units = engine.max_num_seqs, usable_blocks(pool), units_of(pool)
     widest = min(int(units[-1]), size) + 1
     return Core(
         reg=_registers(engine, names, kept),
-        real=_reals(pool),
+        real=_reals(pool, first_launch_s),
         r=columns,
         blocks=new_blocks(size),
         names=names or Names(*(_NONE for _ in Names._fields)),
@@ -165,7 +168,8 @@ def _registers(engine: EngineSection, names: Names | None, kept: Kept) -> Ints:
     return reg
 
 
-def _reals(pool: KvPool) -> Floats:
+def _reals(pool: KvPool, first_launch_s: float) -> Floats:
     real = np.zeros(state.REALS)
+    real[state.FIRST_LAUNCH_S] = first_launch_s
     real[state.BLOCK_BYTES], real[state.STRETCH] = pool.block_bytes, 1.0
     return real

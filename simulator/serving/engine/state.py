@@ -82,12 +82,14 @@ NOW, NEXT, ATTENTION_BYTES, PEAK_BYTES, BLOCK_BYTES, AT, END, NOT_BEFORE, STRETC
 """Real registers: the replica's time; when it must be called again; when the batch that is being
 fixed is fixed, and when the steps that are being settled end; before when the steps under way
 cannot end, because of a load; how much longer steps last beside copies."""
+FIRST_LAUNCH_S, BLOCKED_S = 9, 10
+"""How long the first launch blocks the host; of the steps under way, how long their launch does."""
 MOVES_LATENCY_S, MOVES_ISSUE_S, MOVES_S_PER_BYTE, MOVES_ADD, MOVED_BYTES, STORED_BYTES = range(
-    9, 15
+    11, 17
 )
 """Copies of KV that is placed below HBM: what those of one step cost (`far.CopyCost`), 1 where they
 add to the step's time and 0 where they overlap it; and the bytes so far, to HBM and from it."""
-REALS = 15
+REALS = 17
 
 IDLE, FIXING, FIXED, PLANNED, FIXING_NEXT, SETTLING = range(6)
 """Phases: no batch is fixed; one is being fixed; one is, without times; it runs; its tokens are
