@@ -17,7 +17,11 @@ VOLATILE = ("wall_s",)
 
 
 def write_run(
-    run: Run, summary: dict[str, Any], target: Path, extra: Mapping[str, str] | None = None
+    run: Run,
+    summary: dict[str, Any],
+    target: Path,
+    extra: Mapping[str, str] | None = None,
+    moved: Mapping[str, Path] | None = None,
 ) -> None:
     """Write the run directory `target`.
 
@@ -27,6 +31,8 @@ def write_run(
     ----------
     extra
         File name -> text of further files.
+    moved
+        File name -> a file on the same disk that is moved there.
 
     Raises
     ------
@@ -42,4 +48,6 @@ def write_run(
         (folder / "timing.json").write_text(dump_json(timing) + "\n", encoding="utf-8")
         for name, text in (extra or {}).items():
             (folder / name).write_text(text + "\n", encoding="utf-8")
+        for name, path in (moved or {}).items():
+            path.replace(folder / name)
         (folder / "manifest.json").write_text(dump_json(manifest(run)) + "\n", encoding="utf-8")

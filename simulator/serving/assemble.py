@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import simpy
@@ -27,6 +28,7 @@ from tierlab.simulator.serving.requests import Requests
 from tierlab.simulator.serving.routing.registry import make_router
 from tierlab.simulator.serving.tiering import Tiering
 from tierlab.simulator.serving.timers import host_time, profile_timer, step_timer
+from tierlab.simulator.serving.watch import Watch
 from tierlab.simulator.tiers.build import make_hierarchies, make_loading, tier_specs
 from tierlab.simulator.tiers.hierarchy import Hierarchy
 from tierlab.simulator.tiers.spec import TierSpec
@@ -40,9 +42,19 @@ _MODES = {
 
 
 def make_fleet(
-    scenario: Scenario, parts: Parts, trace: Trace, requests: Requests, env: simpy.Environment
+    scenario: Scenario,
+    parts: Parts,
+    trace: Trace,
+    requests: Requests,
+    env: simpy.Environment,
+    watch: Watch | None = None,
 ) -> Fleet:
     """Make the replicas; they share the requests, the clock and the names of blocks.
+
+    Parameters
+    ----------
+    watch
+        Told of every step, and of what the tiers hold.
 
     Raises
     ------
@@ -59,12 +71,23 @@ def make_fleet(
     delays = np.zeros(requests.n) if host is None else host.queued_after_s(requests.input_tokens)
 
     def node(index: int) -> Node:
-        core = new_core(columns, names, engine, parts.pool, reads, written_back)
+        watched = watch is not None
+        core = new_core(columns, names, engine, parts.pool, reads, written_back, watched)
         return Node(index, KvCache(core), Replica(env, core, clock, exact, _nobody, delays))
 
     nodes = [node(index) for index in range(engine.replicas)]
     network = _add_tiers(scenario, parts, env, specs, timer, nodes) if specs else None
+    if watch is not None:
+        _let_watch(watch, nodes)
     return Fleet(nodes, make_router(engine.routing), requests, trace, network)
+
+
+def _let_watch(watch: Watch, nodes: list[Node]) -> None:
+    for node in nodes:
+        replica, tiering = node.replica, node.replica.tiering
+        replica.tape = partial(watch.passed, node.index)
+        if tiering is not None:
+            tiering.look = tiering.copier.look = partial(watch.hold, node.index, tiering)
 
 
 def _nobody(row: int) -> None:

@@ -75,6 +75,8 @@ class Copier:
     ----------
     flows
         What each tier sent and took, and the most that it held.
+    look
+        Called when a copy between tiers has ended.
     """
 
     def __init__(
@@ -84,6 +86,7 @@ class Copier:
         self.flows = {name: Flow() for name in (HBM, *(t.spec.name for t in tiers.tiers))}
         self._transfers: dict[Move, list[Transfer]] = {}
         self._in_flight = 0
+        self.look: Callable[[], None] | None = None
 
     def copy(self, moves: list[Move], then: Callable[[], None] | None = None) -> None:
         """Make copies, and those that follow from them; call `then` once `moves` have ended."""
@@ -143,6 +146,8 @@ class Copier:
         self._in_flight -= len(sent) * (move.source == HBM)
         if not move.over:
             self.copy(self._tiers.end_move(move, self._env.now))
+        if self.look is not None:
+            self.look()
         group.one_less()
 
     def cancel(self, move: Move) -> None:

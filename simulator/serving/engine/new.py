@@ -14,6 +14,7 @@ from tierlab.simulator.serving.engine.naming import Names
 from tierlab.simulator.serving.engine.pool import new_blocks
 from tierlab.simulator.serving.engine.record import GAP_BINS, STEP_COLUMNS
 from tierlab.simulator.serving.engine.state import Columns, Core, new_batch
+from tierlab.simulator.serving.engine.watched import new_each, new_happened
 from tierlab.simulator.serving.memory import KvPool
 from tierlab.simulator.serving.requests import Requests, own
 from tierlab.simulator.serving.sessions import SessionTree
@@ -88,6 +89,7 @@ def new_core(
     pool: KvPool,
     reads: Floats,
     lists_evicted: bool = False,
+    watched: bool = False,
 ) -> Core:
     """Return an idle replica.
 
@@ -99,6 +101,8 @@ def new_core(
         float64[longest + 1], KV bytes that attention over a context reads, on all GPUs.
     lists_evicted
         Whether somebody wants to know which blocks were evicted.
+    watched
+        Whether somebody wants to know every step, and what happens to requests.
     """
     seats, size = engine.max_num_seqs, usable_blocks(pool)
     units = np.ceil(pool.table / pool.block_bytes - 1e-9).astype(np.int64)
@@ -130,6 +134,8 @@ def new_core(
         rows=np.zeros((_ROWS, len(STEP_COLUMNS))),
         gaps=np.zeros(GAP_BINS),
         gap_seconds=np.zeros(GAP_BINS),
+        each=new_each(watched),
+        happened=new_happened(seats, watched),
     )
 
 

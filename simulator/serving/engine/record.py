@@ -9,7 +9,6 @@ from tierlab.simulator.serving.engine.pool import FREE
 from tierlab.simulator.serving.engine.state import (
     ATTENTION_BYTES,
     BLOCK_BYTES,
-    NOBODY,
     NOW,
     PEAK_BYTES,
     PREEMPTIONS,
@@ -97,6 +96,4 @@ def note_first_tokens(core: Core, prefilled: int, end: float) -> None:
             r.first_token_s[row] = end
         else:
             note_gap(core.gaps, core.gap_seconds, end - r.last_token_s[row], 1)
-            if r.seat[row] != NOBODY:  # else the next batch was fixed without it
-                r.resuming[row] = False
         r.last_token_s[row] = end

@@ -73,7 +73,9 @@ request that last found no room, and when. `PREEMPTED`, `GRANTED`: of the batch 
 `HELD_UP`: loads that the batch waits for."""
 COMPUTED, RECOMPUTED, OUTPUT, REUSED, BLOCKS_HIT, PREEMPTIONS = range(37, 43)
 """What the ledger is told: tokens, blocks, and how often a request lost its blocks."""
-REGISTERS = 43
+EACH, HAPPENED = 43, 44
+"""Used entries of the lists of `Core` that are kept for a watcher."""
+REGISTERS = 45
 
 NOW, NEXT, ATTENTION_BYTES, PEAK_BYTES, BLOCK_BYTES, AT, END, NOT_BEFORE, STRETCH = range(9)
 """Real registers: the replica's time; when it must be called again; when the batch that is being
@@ -187,6 +189,9 @@ class Core(NamedTuple):
         float64[capacity, columns], macro-steps that were not collected yet.
     gaps, gap_seconds
         float64, a histogram of the gaps between output tokens: how many, and their sum.
+    each, happened
+        float64[capacity, columns], single steps and what happened to requests (`watched`); without
+        entries where nobody watches.
     """
 
     reg: Ints
@@ -215,6 +220,8 @@ class Core(NamedTuple):
     rows: Floats
     gaps: Floats
     gap_seconds: Floats
+    each: Floats
+    happened: Floats
 
 
 def new_batch(seats: int) -> Batch:
