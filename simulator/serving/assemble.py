@@ -9,7 +9,6 @@ import numpy as np
 import simpy
 
 from tierlab.kernels.base.errors import BadInput
-from tierlab.kernels.models.architecture import MLA, Attention, Model
 from tierlab.simulator.network.network import Network
 from tierlab.simulator.scenario.schema import Scenario
 from tierlab.simulator.serving.build import Parts
@@ -122,14 +121,8 @@ def _specs(scenario: Scenario, parts: Parts) -> tuple[TierSpec, ...]:
     ranks = engine.tensor_parallel_size
     token_bytes = pool.block_bytes * ranks / engine.block_size
     hbm_bytes = pool.num_blocks * pool.block_bytes * ranks
-    tensors = _kv_tensors(parts.model)
+    tensors = parts.model.kv_tensors()
     return tier_specs(section, engine.block_size, token_bytes, hbm_bytes, tensors)
-
-
-def _kv_tensors(model: Model) -> int:
-    """Return the tensors that hold a token's KV: keys and values of each layer, or a latent."""
-    mixers = [layer.mixer for layer in model.layers]
-    return sum(1 if isinstance(m, MLA) else 2 for m in mixers if isinstance(m, Attention | MLA))
 
 
 @dataclass(frozen=True, eq=False)
