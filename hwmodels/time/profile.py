@@ -5,7 +5,8 @@ The layout is LLMServingSim's (casys-kaist/LLMServingSim, MIT), a folder with
 - ``dense.csv`` (layer, tokens, time_us): kernels whose time depends on the token count;
 - ``per_sequence.csv`` (layer, sequences, time_us): output projection and sampling;
 - ``attention.csv`` (prefill_chunk, kv_prefill, n_decode, kv_decode, time_us): one attention
-  kernel over a prefill chunk after `kv_prefill` keys, together with decodes of `kv_decode` keys.
+  kernel over a prefill chunk after `kv_prefill` keys, together with decodes of `kv_decode` keys;
+- ``skew.csv``, where it is asked for: what batches of unlike lengths take (`ragged`).
 
 A profile says what operations alone cannot: in a mixed batch one kernel serves prefill and decode,
 and on an RTX 4090 it takes up to eight times what the two take apart.
@@ -13,7 +14,6 @@ and on an RTX 4090 it takes up to eight times what the two take apart.
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tierlab.hwmodels.time.fullgrid import Grid
+from tierlab.hwmodels.time.profilecsv import number, read_rows
+from tierlab.hwmodels.time.ragged import load_ragged
 from tierlab.kernels.base.errors import BadInput
 
 Floats = NDArray[np.float64]
@@ -48,36 +51,6 @@ class Curve:
 
 
 @dataclass(frozen=True, eq=False)
-class Grid:
-    """Seconds over a full grid, multilinear between its points and clamped at its edges."""
-
-    axes: tuple[Floats, ...]
-    seconds: Floats
-
-    def at(self, *point: Floats | float) -> Floats:
-        """Return the seconds at each point; coordinates broadcast."""
-        where = np.broadcast_arrays(*(np.atleast_1d(np.asarray(p, np.float64)) for p in point))
-        cells = [_cell(axis, x) for axis, x in zip(self.axes, where, strict=True)]
-        total = np.zeros(where[0].shape)
-        for corner in range(2 ** len(cells)):
-            weight = np.ones(where[0].shape)
-            index = []
-            for bit, (low, share) in enumerate(cells):
-                upper = corner >> bit & 1
-                weight = weight * (share if upper else 1.0 - share)
-                index.append(low + upper)
-            total += weight * self.seconds[tuple(index)]
-        return total
-
-
-def _cell(axis: Floats, x: Floats) -> tuple[NDArray[np.int64], Floats]:
-    inside = np.clip(x, axis[0], axis[-1])
-    low = np.clip(np.searchsorted(axis, inside, side="right") - 1, 0, max(len(axis) - 2, 0))
-    step = axis[low + 1] - axis[low]
-    return low.astype(np.int64), (inside - axis[low]) / step
-
-
-@dataclass(frozen=True, eq=False)
 class StepProfile:
     """Measured step times of one model on one GPU.
 
@@ -87,12 +60,16 @@ class StepProfile:
         Seconds by tokens, all layers; and by sequences.
     attention
         Seconds of all layers over (chunk, keys before it, decodes, their keys).
+    ragged
+        What attention takes of that over (chunk, decodes, mean keys, longest over mean less one);
+        None where lengths make no difference.
     """
 
     name: str
     dense: Curve
     head: Curve
     attention: Grid
+    ragged: Grid | None = None
 
     @property
     def longest_kv(self) -> float:
@@ -100,8 +77,13 @@ class StepProfile:
         return float(self.attention.axes[3][-1])
 
 
-def load_profile(folder: Path, layers: int, where: str) -> StepProfile:
+def load_profile(folder: Path, layers: int, where: str, ragged: bool = False) -> StepProfile:
     """Read a profile of one layer and stand it for `layers` of them.
+
+    Parameters
+    ----------
+    ragged
+        Whether batches of unlike lengths take longer, by ``skew.csv``.
 
     Raises
     ------
@@ -109,10 +91,10 @@ def load_profile(folder: Path, layers: int, where: str) -> StepProfile:
         A file or column is missing, a time is no positive number, or attention was measured at
         too few points.
     """
-    dense = _read(folder / "dense.csv", ("layer", "tokens", "time_us"), where)
+    dense = read_rows(folder / "dense.csv", ("layer", "tokens", "time_us"), where)
     once = _curve(dense, "tokens", lambda layer: 1.0 if layer in ONCE else 0.0)
     each = _curve(dense, "tokens", _runs)
-    sequences = _read(folder / "per_sequence.csv", ("layer", "sequences", "time_us"), where)
+    sequences = read_rows(folder / "per_sequence.csv", ("layer", "sequences", "time_us"), where)
     head = _curve(sequences, "sequences", lambda layer: 1.0)
     attention = _grid(folder / "attention.csv", where)
     return StepProfile(
@@ -120,6 +102,7 @@ def load_profile(folder: Path, layers: int, where: str) -> StepProfile:
         Curve(each.counts, once.at(each.counts) + layers * each.seconds),
         head,
         Grid(attention.axes, layers * attention.seconds),
+        load_ragged(folder / "skew.csv", where) if ragged else None,
     )
 
 
@@ -129,38 +112,14 @@ def _runs(layer: str) -> float:
     return 2.0 if layer in TWICE else 1.0
 
 
-def _read(path: Path, columns: tuple[str, ...], where: str) -> list[dict[str, str]]:
-    if not path.is_file():
-        raise BadInput(where, f"no such file: {path}", "a profile folder")
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        missing = [c for c in columns if c not in (reader.fieldnames or ())]
-        if missing:
-            raise BadInput(f"{path}:1", f"no column {missing[0]!r}", ", ".join(columns))
-        rows = list(reader)
-    if not rows:
-        raise BadInput(str(path), "no rows", ", ".join(columns))
-    return rows
-
-
-def _number(row: dict[str, str], column: str, where: str) -> float:
-    try:
-        value = float(row[column])
-    except (TypeError, ValueError):
-        value = np.nan
-    if not np.isfinite(value) or value < 0 or (column == "time_us" and value == 0):
-        raise BadInput(where, f"{column} = {row[column]!r}", "a number above 0")
-    return value
-
-
 def _curve(rows: list[dict[str, str]], count: str, runs: Callable[[str], float]) -> Curve:
     """Sum the kernels of one step at each count that all of them were measured at."""
     kernels = {row["layer"] for row in rows}
     sums: dict[float, float] = {}
     seen: dict[float, int] = {}
     for line, row in enumerate(rows, 2):
-        at = _number(row, count, f"line {line}")
-        time_s = _number(row, "time_us", f"line {line}") * 1e-6
+        at = number(row, count, f"line {line}")
+        time_s = number(row, "time_us", f"line {line}") * 1e-6
         sums[at] = sums.get(at, 0.0) + runs(row["layer"]) * time_s
         seen[at] = seen.get(at, 0) + 1
     counts = sorted(at for at, n in seen.items() if n == len(kernels))
@@ -168,10 +127,10 @@ def _curve(rows: list[dict[str, str]], count: str, runs: Callable[[str], float])
 
 
 def _grid(path: Path, where: str) -> Grid:
-    rows = _read(path, (*_ATTENTION, "time_us"), where)
+    rows = read_rows(path, (*_ATTENTION, "time_us"), where)
     points = np.array(
         [
-            [_number(r, c, f"{path}:{i}") for c in (*_ATTENTION, "time_us")]
+            [number(r, c, f"{path}:{i}") for c in (*_ATTENTION, "time_us")]
             for i, r in enumerate(rows, 2)
         ]
     )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from tierlab.policies.protocol import TIERS
+from tierlab.simulator.metrics.placed import placed_crossings, placed_tier
 from tierlab.simulator.serving.run import Run
 from tierlab.simulator.tiers.spec import HBM
 from tierlab.simulator.tiers.tier import Tier
@@ -12,7 +14,11 @@ from tierlab.simulator.tiers.tier import Tier
 
 def tier_figures(run: Run) -> dict[str, dict[str, Any]]:
     """Return each tier's figures, of all replicas; a tier that is not there holds nothing."""
-    return {name: _hbm(run) if name == HBM else _lower(run, name) for name in TIERS}
+    figures = {name: _hbm(run) if name == HBM else _lower(run, name) for name in TIERS}
+    placed = placed_tier(run)
+    if placed is not None:
+        figures[placed[0]] |= placed[1]
+    return figures
 
 
 def _hbm(run: Run) -> dict[str, Any]:
@@ -62,16 +68,24 @@ def link_figures(run: Run) -> dict[str, dict[str, Any]]:
     out: dict[str, dict[str, Any]] = {
         group: {"bytes": 0.0, "busy_fraction": 0.0, "by_cause": {}} for group in groups.values()
     }
-    if run.network is None:
-        return out
-    for (link, way, cause), moved in run.network.moved().items():
-        figures = out[groups[link]]
-        figures["bytes"] += moved.bytes
-        causes = figures["by_cause"].setdefault(cause, {"down": 0.0, "up": 0.0})
-        causes[way] += moved.bytes
     instances = list(groups.values())
-    for (link, _), busy_s in run.network.busy_s().items():
+    for link, way, cause, nbytes, busy_s in _crossings(run):
+        figures = out[groups[link]]
+        if cause:
+            figures["bytes"] += nbytes
+            causes = figures["by_cause"].setdefault(cause, {"down": 0.0, "up": 0.0})
+            causes[way] += nbytes
         if run.simulated_s > 0:
             share = busy_s / run.simulated_s / (2 * instances.count(groups[link]))
-            out[groups[link]]["busy_fraction"] += share
+            figures["busy_fraction"] += share
     return out
+
+
+def _crossings(run: Run) -> Iterator[tuple[str, str, str, float, float]]:
+    """Yield link, direction, cause, bytes and busy seconds; busy time of copies has no cause."""
+    yield from placed_crossings(run)
+    if run.network is not None:
+        for (link, way, cause), moved in run.network.moved().items():
+            yield link, way, cause, moved.bytes, 0.0
+        for (link, way), busy_s in run.network.busy_s().items():
+            yield link, way, "", 0.0, busy_s

@@ -191,6 +191,9 @@ class HostSection(Section):
     graph_s: float | None = Field(None, ge=0, description="launching the graph of a whole step")
     request_s: float | None = Field(None, ge=0, description="before a request queues")
     token_s: float | None = Field(None, ge=0, description="the same, for each prompt token")
+    first_launch_s: float = Field(
+        0.0, ge=0, description="a cold start: a replica's first launch blocks its host so long"
+    )
 
 
 class TimeSection(Section):
@@ -201,6 +204,10 @@ class TimeSection(Section):
         description="time model, path of a measured table, or profile:FOLDER of whole steps",
     )
     band: Literal["p10", "mid", "p90"] = Field("mid", description="which end of the band to use")
+    ragged: bool = Field(
+        False,
+        description="profile:FOLDER's skew.csv lengthens attention of batches of unlike lengths",
+    )
     host: Annotated[HostSection, BeforeValidator(_named)] = HostSection()
 
 

@@ -30,9 +30,13 @@ class Admission:
         total = int(self.requests.input_tokens[row] + self.requests.output_tokens[row])
         if total > self.max_model_len:
             return self.reject(row, "context")
-        if not any(cache.blocks_for(total) <= cache.size for cache in self.caches):
+        if not any(self._fits(cache, row, total) for cache in self.caches):
             return self.reject(row, "kv_capacity")
         return True
+
+    @staticmethod
+    def _fits(cache: KvCache, row: int, total: int) -> bool:
+        return cache.blocks_for(total) <= cache.size and cache.has_room_below(row)
 
     def reject(self, row: int, reason: str) -> bool:
         """Note that a request is rejected, and why, one of `REASONS`; return False."""

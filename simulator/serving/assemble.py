@@ -10,16 +10,19 @@ import simpy
 
 from tierlab.kernels.base.errors import BadInput
 from tierlab.simulator.network.network import Network
-from tierlab.simulator.scenario.schema import Scenario
+from tierlab.simulator.scenario.schema import EngineSection, Scenario
+from tierlab.simulator.serving.below import place_below
 from tierlab.simulator.serving.build import Parts
 from tierlab.simulator.serving.clocks import Clock, OpTimes, ProfileTimes
 from tierlab.simulator.serving.engine import state
 from tierlab.simulator.serving.engine.naming import Names
-from tierlab.simulator.serving.engine.new import new_columns, new_core, new_names
+from tierlab.simulator.serving.engine.new import new_columns, new_core, new_names, units_of
 from tierlab.simulator.serving.estimates import Estimates, Timer
 from tierlab.simulator.serving.fleet import Fleet, Node
+from tierlab.simulator.serving.kept import keep, prunes, unpruned
 from tierlab.simulator.serving.kvcache import KvCache
 from tierlab.simulator.serving.layers import Layers
+from tierlab.simulator.serving.memory import KvPool, kv_pool
 from tierlab.simulator.serving.places import Places, find_places
 from tierlab.simulator.serving.reads import bytes_read
 from tierlab.simulator.serving.replica import Replica
@@ -63,15 +66,18 @@ def make_fleet(
     engine, columns = scenario.engine, new_columns(requests)
     timer, clock = _timer(scenario, parts)
     names, specs = _names(scenario, parts, trace), _specs(scenario, parts)
-    reads = bytes_read(parts.model, parts.design, engine.tensor_parallel_size, parts.max_model_len)
+    pool, tp = served_pool(parts, engine), engine.tensor_parallel_size
+    reads = bytes_read(parts.model, unpruned(parts.design), tp, parts.max_model_len + 1)
+    kept = keep(parts, tp, requests)
     exact = scenario.workload.arrivals == "closed"
     written_back = bool(specs) and specs[0].write == "back"
     host = host_time(scenario, parts)
     delays = np.zeros(requests.n) if host is None else host.queued_after_s(requests.input_tokens)
 
     def node(index: int) -> Node:
-        watched = watch is not None
-        core = new_core(columns, names, engine, parts.pool, reads, written_back, watched)
+        cold_s, watched = scenario.time.host.first_launch_s, watch is not None
+        core = new_core(columns, names, engine, pool, reads, kept, written_back, cold_s, watched)
+        place_below(core, parts, engine)
         return Node(index, KvCache(core), Replica(env, core, clock, exact, _nobody, delays))
 
     nodes = [node(index) for index in range(engine.replicas)]
@@ -87,6 +93,30 @@ def _let_watch(watch: Watch, nodes: list[Node]) -> None:
         replica.tape = partial(watch.passed, node.index)
         if tiering is not None:
             tiering.look = tiering.copier.look = partial(watch.hold, node.index, tiering)
+
+
+def served_pool(parts: Parts, engine: EngineSection) -> KvPool:
+    """Return the pool whose table says what unpruned contexts take: all prompts once are.
+
+    Raises
+    ------
+    BadInput
+        Prefixes are shared, but a block of the pool holds more than a block of tokens.
+    """
+    pool = parts.pool
+    if prunes(parts.design):
+        whole = unpruned(parts.design)
+        pool = kv_pool(parts.model, parts.memory, engine, whole, parts.max_model_len)
+    blocks = np.arange(len(pool.table))
+    shares = parts.design.policies["reuse"].declares.shares
+    if shares and (units_of(pool) < blocks).any():
+        raise BadInput(
+            "design.reuse",
+            f"prefixes are shared by blocks of {engine.block_size} tokens, and "
+            f"{parts.design.name!r} stores long contexts in fewer",
+            'reuse = "none", or bf16 or fp8 in HBM',
+        )
+    return pool
 
 
 def _nobody(row: int) -> None:

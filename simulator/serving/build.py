@@ -15,7 +15,7 @@ from tierlab.kernels.base.errors import BadInput
 from tierlab.kernels.models.architecture import Model
 from tierlab.kernels.models.load import load_model
 from tierlab.policies.design import Design, load_preset, make_design
-from tierlab.policies.protocol import AXES
+from tierlab.policies.protocol import AXES, Moves, Works
 from tierlab.simulator.scenario.schema import DesignSection, EngineSection, Scenario
 from tierlab.simulator.serving.memory import GpuMemory, KvPool, gpu_memory, kv_pool
 from tierlab.simulator.serving.routing.registry import make_router
@@ -50,6 +50,8 @@ def _times(
 ) -> tuple[TimeModel, StepProfile | None]:
     """Return the time model of operations, and the profile of whole steps where one is named."""
     spec = scenario.time.model
+    if scenario.time.ragged and not spec.startswith(PROFILE):
+        raise BadInput("time.ragged", f"{spec!r} is no profile", "model = profile:FOLDER")
     if not spec.startswith(PROFILE):
         return time_model(spec, system.gpu, system.peer_link, "time.model"), None
     folder = Path(spec.removeprefix(PROFILE)).expanduser()
@@ -57,7 +59,7 @@ def _times(
         raise BadInput("time.model", "a profile is of one GPU", "tensor_parallel_size = 1")
     if scenario.time.band != "mid":
         raise BadInput("time.band", f"a profile has no {scenario.time.band}", "mid")
-    profile = load_profile(folder, len(model.layers), "time.model")
+    profile = load_profile(folder, len(model.layers), "time.model", scenario.time.ragged)
     return time_model("roofline", system.gpu, system.peer_link, "time.model"), profile
 
 
@@ -71,31 +73,36 @@ def _check_reuse(design: Design) -> None:
         )
 
 
-SERVED = {
-    "retention": ("full",),
-    "representation": ("bf16", "fp8"),
-    "selection": ("all",),
-    "placement": ("hbm",),
-}
-"""What a served run honours step by step; `plan` honours every policy."""
-
-
-def check_served(design: Design) -> None:
-    """Refuse designs whose effect on each step the engine does not have yet.
+def check_served(scenario: Scenario, parts: Parts) -> None:
+    """Refuse designs whose effect on each step a served run cannot tell.
 
     Raises
     ------
     BadInput
-        With the policy, and what does honour it.
+        With the policy, and what would do.
     """
-    for axis, names in SERVED.items():
-        name = design.policies[axis].name
-        if name not in names:
-            raise BadInput(
-                f"design.{axis}",
-                f"{name!r} is not honoured step by step in a served run yet",
-                f"{' or '.join(names)}; `tierlab plan --design` honours it",
-            )
+    design, below = parts.design, isinstance(parts.design.placement, Moves)
+    if below and scenario.tiers.names():
+        raise BadInput(
+            "tiers",
+            f"placement {design.placement.name!r} copies in every step, and would share links "
+            "with these tiers' copies, which is not simulated",
+            'no [tiers], or placement = "hbm"',
+        )
+    if parts.profile is not None and _reads_otherwise(design):
+        raise BadInput(
+            "time.model",
+            f"a profile has no steps of design {design.name!r}",
+            "a time model of operations, such as roofline",
+        )
+
+
+def _reads_otherwise(design: Design) -> bool:
+    """Return whether a step runs or reads something else than attention to the whole context."""
+    policies = design.policies.values()
+    declared = [policy.declares for policy in policies]
+    changed = any(d.drops_after_write or d.partial or d.grouped_tokens for d in declared)
+    return changed or any(isinstance(policy, Works | Moves) for policy in policies)
 
 
 def _check_gpus(engine: EngineSection, system: System) -> None:

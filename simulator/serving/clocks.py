@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from tierlab.hwmodels.time.fullgrid import Grid
 from tierlab.hwmodels.time.times import SOURCES
 from tierlab.simulator.serving.engine import opclock, profileclock
 from tierlab.simulator.serving.engine.opclock import DENSE, PART, OpClock
@@ -63,7 +64,9 @@ class OpTimes:
             alone=np.array([timer.alone_s(n) for n in range(lines)]).T.copy(),
             decode=np.empty((lines, len(SPREADS), sources, len(keys))),
             decode_known=np.zeros(lines, np.uint8),
+            works=np.empty((lines if timer.works else 0, 1, sources, len(keys))),
             chunk=timer.chunk_s,
+            ending=timer.ending_s,
             once=timer.once_s,
             **_host(timer.host, lines, parts * PART),
         )
@@ -73,6 +76,8 @@ class OpTimes:
         known, clock = missing & (DENSE - 1), self.arrays
         if missing < DENSE:
             clock.decode[known] = self._timer.attention_s(known)[0]
+            if len(clock.works):
+                clock.works[known] = self._timer.works_s(known)
             clock.decode_known[known] = 1
         else:
             for tokens in range(known * PART, (known + 1) * PART):
@@ -92,6 +97,14 @@ def _host(host: HostTime | None, lines: int, tokens: int) -> dict[str, Floats]:
         "launch": host.launch_s(np.arange(tokens), False),
         "launch_alone": host.launch_s(sequences, True),
     }
+
+
+def _ragged(grid: Grid | None) -> dict[str, Floats]:
+    """Return what unlike lengths make of attention; no nodes where they make nothing of it."""
+    none = (np.zeros(0),) * 4
+    axes, values = (none, np.zeros((0, 0, 0, 0))) if grid is None else (grid.axes, grid.seconds)
+    names = "ragged_chunks", "ragged_decodes", "ragged_keys", "beyond"
+    return {**dict(zip(names, axes, strict=True)), "ragged": values}
 
 
 class ProfileTimes:
@@ -119,6 +132,7 @@ class ProfileTimes:
             decodes=decodes,
             keys=keys,
             attention=profile.attention.seconds,
+            **_ragged(profile.ragged),
             **_host(timer.host, sequences + 1, max(budget, sequences) + 1),
         )
 

@@ -50,6 +50,11 @@ class KvCache:
         """Bytes of a block on one GPU."""
         return float(self.core.real[state.BLOCK_BYTES])
 
+    def has_room_below(self, row: int) -> bool:
+        """Return whether what a request places below HBM could ever lie there."""
+        far = self.core.kept.far
+        return len(far) == 0 or int(far[row]) <= int(self.core.reg[state.FAR_SIZE])
+
     def blocks_for(self, tokens: int) -> int:
         """Return the blocks that one request of so many tokens holds."""
         return int(self.core.units[-(-tokens // self.block_size)])

@@ -150,6 +150,15 @@ def along(
         by_source[source, i] += low + share * (high - low)
 
 
+def value(axis: Any, lines: Any, line: tuple[int, int, int], x: float) -> float:
+    """Return a table's line at x, linear between nodes."""
+    batch, spread, source = line
+    at = below(axis, x)
+    share = (x - axis[at]) / (axis[at + 1] - axis[at])
+    low: float = lines[batch, spread, source, at]
+    return low + share * (lines[batch, spread, source, at + 1] - low)
+
+
 def below(axis: Any, x: float) -> int:
     """Return the node at or below x, but for the last."""
     low, high = 0, len(axis) - 1

@@ -38,8 +38,9 @@ class ProfileTimer:
         """Return `steps` decode steps of a batch that does not change."""
         batch = len(kv_len)
         mean = kv_len.mean() + np.arange(steps)
+        uneven = self._ragged(0, kv_len)
         fixed = self.profile.dense.at(batch) + self.profile.head.at(batch)
-        device = fixed + self.profile.attention.at(0.0, 0.0, batch, mean)
+        device = fixed + uneven * self.profile.attention.at(0.0, 0.0, batch, mean)
         return self._times(device, batch, batch, True)
 
     def mixed(self, q_len: Ints, kv_len: Ints, decodes: Ints) -> StepTimes:
@@ -48,8 +49,17 @@ class ProfileTimer:
         before = float(((kv_len - q_len) * q_len).sum()) / new
         keys = float(decodes.mean()) if batch else 0.0
         device = self.profile.dense.at(new + batch) + self.profile.head.at(len(q_len) + batch)
-        device = device + self.profile.attention.at(new, before, batch, keys)
+        uneven = self._ragged(new, decodes)
+        device = device + uneven * self.profile.attention.at(new, before, batch, keys)
         return self._times(device, new + batch, len(q_len) + batch, False)
+
+    def _ragged(self, chunk: int, decodes: Ints) -> Floats | float:
+        """Return what unlike lengths make of attention's time."""
+        if not len(decodes) or self.profile.ragged is None:
+            return 1.0
+        mean = float(decodes.mean())
+        beyond = float(decodes.max()) / mean - 1.0
+        return self.profile.ragged.at(chunk, len(decodes), mean, beyond)
 
     def _times(self, device: Floats, tokens: int, sequences: int, alone: bool) -> StepTimes:
         by_source = np.zeros((len(SOURCES), len(device)))

@@ -79,7 +79,7 @@ def simulate(
     """
     began = time.perf_counter()
     parts = build(scenario)
-    check_served(parts.design)
+    check_served(scenario, parts)
     trace = load_workload(scenario.workload, scenario.seed)
     run = serve(scenario, parts, trace, progress, watch)
     return replace(run, wall_s=time.perf_counter() - began)

@@ -21,6 +21,8 @@ from tierlab.hwmodels.time.times import SOURCES, TimeModel
 from tierlab.kernels.models.architecture import Model
 from tierlab.kernels.models.step import decode_work, dense_work, prefill_work
 from tierlab.kernels.ops.table import Work
+from tierlab.policies.design import Design
+from tierlab.policies.protocol import Works
 from tierlab.simulator.serving.graphs import NO_GRAPHS, CudaGraphs
 from tierlab.simulator.serving.hosttime import HostTime
 from tierlab.simulator.serving.lookup import Lookups, lookups, nodes
@@ -68,6 +70,8 @@ class StepTimer:
         The host's share; None where it has none.
     sampling
         How tokens are chosen, one of `kernels.ops.sampling.PASSES`.
+    design
+        Whose policies run operations beside the model's; None where there are none.
     """
 
     model: Model
@@ -81,6 +85,7 @@ class StepTimer:
     graphs: CudaGraphs = NO_GRAPHS
     host: HostTime | None = None
     sampling: str = "greedy"
+    design: Design | None = None
     _dense: dict[tuple[int, bool], Floats] = field(default_factory=dict)
     _heads: dict[int, Floats] = field(default_factory=dict)
     _attention: dict[int, Floats] = field(default_factory=dict)
@@ -170,12 +175,45 @@ class StepTimer:
         """Nodes of the tokens of a chunk."""
         return nodes(min(self.budget, self.longest))
 
+    @property
+    def works(self) -> bool:
+        """Whether policies run operations beside the model's."""
+        return self.design is not None and any(
+            isinstance(policy, Works) for policy in self.design.policies.values()
+        )
+
+    def works_s(self, batch: int) -> Floats:
+        """Return what policies run beside so many decodes, float64[1, len(SOURCES), keys]."""
+        keys = np.maximum(self.keys, 1.0).astype(np.int64)
+        work = self._beside(False, batch, 1, keys)
+        return self._split(work, len(keys))[None]
+
+    def _beside(
+        self, prefill: bool, batch: int, queries: Ints | int, keys: Ints, ends: bool = False
+    ) -> Work:
+        if self.design is None:
+            return Work.concat([])
+        return self.design.operations(self.model, self.tp, prefill, batch, queries, keys, ends)
+
     @cached_property
     def chunk_s(self) -> Floats:
-        """A prefill chunk's attention, float64[len(SOURCES), queries, keys before it]."""
+        """A prefill chunk's attention, float64[len(SOURCES), queries, keys before it].
+
+        What policies run beside it is in it.
+        """
+        return self._chunks(ends=False)
+
+    @cached_property
+    def ending_s(self) -> Floats:
+        """The same of a prompt's last chunk."""
+        return self._chunks(ends=True) if self.works else self.chunk_s
+
+    def _chunks(self, ends: bool) -> Floats:
         queries, past = np.meshgrid(self.queries[1:], self.keys, indexing="ij")
         q, p = queries.ravel().astype(np.int64), past.ravel().astype(np.int64)
         work = prefill_work(self.model, self.tp, self.kv_dtype, q, q + p, self.weights)
+        if self.works:
+            work = Work.concat([work, self._beside(True, 1, q, q + p, ends)])
         seconds = self._split(work, len(q)).reshape(len(SOURCES), *queries.shape)
         none = np.zeros((len(SOURCES), 1, len(self.keys)))
         return np.concatenate([none, seconds], axis=1)

@@ -77,4 +77,5 @@ def step_timer(scenario: Scenario, parts: Parts) -> StepTimer:
         cuda_graphs(engine),
         host_time(scenario, parts),
         engine.sampling,
+        parts.design,
     )

@@ -94,6 +94,7 @@ def served() -> Callable[..., Run]:
         seed: int = 0,
         hardware: str | None = None,
         workload: dict[str, object] | None = None,
+        host: dict[str, object] | None = None,
         **engine: object,
     ) -> Run:
         several = f"{engine['replicas']}xH200" if "replicas" in engine else "H200"
@@ -109,7 +110,7 @@ def served() -> Callable[..., Run]:
                 "async_scheduling": False,
                 **engine,
             },
-            "time": {"host": "none"},
+            "time": {"host": host or "none"},
         }
         scenario = validate(data, "test")
         parts = build(scenario)

@@ -15,6 +15,8 @@ from __future__ import annotations
 from math import inf
 from typing import Any
 
+from tierlab.simulator.serving.engine.fetching import add_copies, note_copies
+from tierlab.simulator.serving.engine.keeping import drop
 from tierlab.simulator.serving.engine.moves import fill
 from tierlab.simulator.serving.engine.opclock import decode_seconds, mixed_seconds
 from tierlab.simulator.serving.engine.progress import advance_tokens, finish
@@ -24,11 +26,13 @@ from tierlab.simulator.serving.engine.state import (
     ANSWERED,
     ASKS,
     ASYNCHRONOUS,
+    BLOCKED_S,
     BLOCKING,
     BROKEN,
     DONE,
     END,
     FILLED,
+    FIRST_LAUNCH_S,
     FIXED,
     FIXING,
     FIXING_NEXT,
@@ -49,6 +53,7 @@ from tierlab.simulator.serving.engine.state import (
     NOW,
     PHASE,
     PLANNED,
+    PRUNES,
     READY,
     READY_HEAD,
     REQUEST_ASYNC,
@@ -67,6 +72,7 @@ from tierlab.simulator.serving.engine.state import (
     swap,
 )
 from tierlab.simulator.serving.engine.watched import no_room, note_after, note_each, note_tokens
+from tierlab.simulator.serving.lookup import WAITING as WAITING_FOR_HOST
 
 
 def submit(core: Core, row: int, at_s: float) -> None:
@@ -181,12 +187,25 @@ def _plan(core: Core, clock: Any) -> int:
     if lacks >= 0:
         reg[MISSING] = lacks
         return LACKS_TIMES
+    if len(core.kept.moved):
+        add_copies(core)
+    if core.real[FIRST_LAUNCH_S] > 0.0:
+        _launch_cold(core)
     end = 0.0
     for i in range(reg[STEPS]):
         end += core.seconds[i] * core.real[STRETCH]
         core.ends[i] = core.real[NOW] + end
     reg[PHASE] = PLANNED
     return GOES_ON
+
+
+def _launch_cold(core: Core) -> None:
+    """Let the first launch block the host: the device begins when it ends."""
+    real = core.real
+    real[BLOCKED_S], real[FIRST_LAUNCH_S] = real[FIRST_LAUNCH_S], 0.0
+    core.reg[STEPS] = 1
+    core.seconds[0] += real[BLOCKED_S]
+    core.by_source[WAITING_FOR_HOST, 0] += real[BLOCKED_S]
 
 
 def _steps_to_pass(core: Core) -> int:
@@ -224,12 +243,14 @@ def _pass(core: Core, now_s: float, horizon_s: float) -> int:
     reg[NEWS], reg[STEPS], real[END] = 0, steps, end
     core.batch.number[3] = advance_tokens(core, core.batch, steps)
     note_reads(core, steps)
+    if len(core.kept.moved):
+        note_copies(core, steps)
     if len(core.each):
         note_each(core, steps)
     core.following.number[0] = core.following.number[1] = 0
     reg[PHASE] = SETTLING
     if reg[ASYNCHRONOUS]:
-        begin(core, start if steps == 1 else core.ends[steps - 2])
+        begin(core, start + real[BLOCKED_S] if steps == 1 else core.ends[steps - 2])
         reg[PHASE] = FIXING_NEXT
     return GOES_ON
 
@@ -241,10 +262,12 @@ def _settle(core: Core, exact: bool) -> int:
     note_first_tokens(core, batch.number[3], end)
     if len(core.each):
         note_tokens(core, batch.number[3])
+    if reg[PRUNES]:
+        drop(core, batch.number[3])
     finish(core, batch, batch.number[3])
     if len(core.each):
         note_after(core, answered)
-    core.real[NOW], core.real[NOT_BEFORE] = end, 0.0
+    core.real[NOW], core.real[NOT_BEFORE], core.real[BLOCKED_S] = end, 0.0, 0.0
     fixed = core.following.number[0] + core.following.number[1] > 0
     if fixed:
         swap(batch, core.following)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from tierlab.simulator.serving.engine.keeping import blocks_of
 from tierlab.simulator.serving.engine.naming import name_blocks
 from tierlab.simulator.serving.engine.pool import (
     acquire,
@@ -16,6 +17,9 @@ from tierlab.simulator.serving.engine.pool import (
 from tierlab.simulator.serving.engine.state import (
     BLOCK_SIZE,
     BLOCKS_HIT,
+    FAR_FREE,
+    FAR_PEAK,
+    FAR_SIZE,
     FREE_SEATS,
     KEEPS_REPLIES,
     LEFT,
@@ -52,6 +56,9 @@ def take_seat(core: Core, row: int, hits: int) -> None:
     core.reg[FREE_SEATS] -= 1
     seat = core.seats[core.reg[FREE_SEATS]]
     core.r.seat[row] = seat
+    if len(core.kept.far):
+        core.reg[FAR_FREE] -= core.kept.far[row]
+        core.reg[FAR_PEAK] = max(core.reg[FAR_PEAK], core.reg[FAR_SIZE] - core.reg[FAR_FREE])
     acquire(core.blocks, core.names.scratch, hits, core.table, seat)
     core.r.held[row] = hits
     core.reg[BLOCKS_HIT] += hits
@@ -59,7 +66,7 @@ def take_seat(core: Core, row: int, hits: int) -> None:
 
 def hold(core: Core, row: int, tokens: int) -> None:
     """Give a request the blocks for so many tokens; `missing` says whether they are free."""
-    wanted = blocks_for(core.units, core.reg[BLOCK_SIZE], tokens)
+    wanted = blocks_of(core, row, tokens)
     held = core.r.held[row]
     if wanted > held:
         seat, reg = core.r.seat[row], core.reg
@@ -84,6 +91,8 @@ def leave(core: Core, row: int) -> None:
     seat = core.r.seat[row]
     release(core.blocks, core.table, seat, core.r.held[row])
     core.r.held[row], core.r.seat[row] = 0, NOBODY
+    if len(core.kept.far):
+        core.reg[FAR_FREE] += core.kept.far[row]
     core.seats[core.reg[FREE_SEATS]] = seat
     core.reg[FREE_SEATS] += 1
 

@@ -13,7 +13,7 @@ from tierlab.simulator.serving.engine import state
 from tierlab.simulator.serving.engine.naming import Names
 from tierlab.simulator.serving.engine.pool import new_blocks
 from tierlab.simulator.serving.engine.record import GAP_BINS, STEP_COLUMNS
-from tierlab.simulator.serving.engine.state import Columns, Core, new_batch
+from tierlab.simulator.serving.engine.state import Columns, Core, Kept, new_batch
 from tierlab.simulator.serving.engine.watched import new_each, new_happened
 from tierlab.simulator.serving.memory import KvPool
 from tierlab.simulator.serving.requests import Requests, own
@@ -24,6 +24,8 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 _ROWS = 2048
 _NONE = np.zeros(0, np.int64)
+EVERYTHING = Kept(_NONE, _NONE, np.zeros(0), np.zeros(0), np.zeros(0), _NONE)
+"""What a design leaves that drops nothing, reads all of it, and keeps it in HBM."""
 
 
 def new_columns(requests: Requests) -> Columns:
@@ -87,8 +89,10 @@ def new_core(
     names: Names | None,
     engine: EngineSection,
     pool: KvPool,
-    reads: Floats,
+    reads: tuple[Floats, Floats],
+    kept: Kept = EVERYTHING,
     lists_evicted: bool = False,
+    first_launch_s: float = 0.0,
     watched: bool = False,
 ) -> Core:
     """Return an idle replica.
@@ -98,18 +102,22 @@ def new_core(
     names
         None where the design keeps nothing for other requests.
     reads
-        float64[longest + 1], KV bytes that attention over a context reads, on all GPUs.
+        float64[longest + 1] twice, KV bytes that a decode and a chunk of a prompt read, on all
+        GPUs (`reads.bytes_read`).
+    kept
+        What the design leaves of contexts.
     lists_evicted
         Whether somebody wants to know which blocks were evicted.
+    first_launch_s
+        How long the first launch blocks the host.
     watched
         Whether somebody wants to know every step, and what happens to requests.
     """
-    seats, size = engine.max_num_seqs, usable_blocks(pool)
-    units = np.ceil(pool.table / pool.block_bytes - 1e-9).astype(np.int64)
+    seats, size, units = engine.max_num_seqs, usable_blocks(pool), units_of(pool)
     widest = min(int(units[-1]), size) + 1
     return Core(
-        reg=_registers(engine, names),
-        real=_reals(pool),
+        reg=_registers(engine, names, kept),
+        real=_reals(pool, first_launch_s),
         r=columns,
         blocks=new_blocks(size),
         names=names or Names(*(_NONE for _ in Names._fields)),
@@ -125,8 +133,10 @@ def new_core(
         ends=np.zeros(state.MOST_STEPS),
         by_source=np.zeros((state.SOURCES, state.MOST_STEPS)),
         busy=np.zeros(state.SOURCES),
-        reads=reads,
-        reads_before=np.cumsum(reads),
+        kept=kept,
+        seen=reads[1],
+        reads=reads[0],
+        reads_before=np.cumsum(reads[0]),
         done=np.zeros(4 * seats, np.int64),
         started=np.zeros(seats, np.int64),
         filled=np.zeros((4 * seats, 3), np.int64),
@@ -139,13 +149,20 @@ def new_core(
     )
 
 
+def units_of(pool: KvPool) -> Ints:
+    """Return the blocks of the pool that so many blocks of tokens take, int64."""
+    units: Ints = np.ceil(pool.table / pool.block_bytes - 1e-9).astype(np.int64)
+    return units
+
+
 def usable_blocks(pool: KvPool) -> int:
     """Return the blocks that requests can hold: all but vLLM's null block."""
     return max(pool.num_blocks - 1, 0)
 
 
-def _registers(engine: EngineSection, names: Names | None) -> Ints:
+def _registers(engine: EngineSection, names: Names | None, kept: Kept) -> Ints:
     reg = np.zeros(state.REGISTERS, np.int64)
+    reg[state.PRUNES] = len(kept.base) > 0
     reg[state.ASYNCHRONOUS] = engine.async_scheduling
     reg[state.SHARING] = names is not None
     reg[state.KEEPS_REPLIES] = names is not None and len(names.following) > 0
@@ -157,7 +174,8 @@ def _registers(engine: EngineSection, names: Names | None) -> Ints:
     return reg
 
 
-def _reals(pool: KvPool) -> Floats:
+def _reals(pool: KvPool, first_launch_s: float) -> Floats:
     real = np.zeros(state.REALS)
+    real[state.FIRST_LAUNCH_S] = first_launch_s
     real[state.BLOCK_BYTES], real[state.STRETCH] = pool.block_bytes, 1.0
     return real

@@ -7,8 +7,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tierlab.simulator.serving.engine.keeping import kept
 from tierlab.simulator.serving.engine.state import SOURCES, STEPS, Core
-from tierlab.simulator.serving.lookup import along, finish, nearest, over
+from tierlab.simulator.serving.lookup import along, finish, nearest, over, value
 
 Floats = NDArray[np.float64]
 PART = 1024
@@ -32,8 +33,12 @@ class OpClock(NamedTuple):
         attention.
     decode, decode_known
         float64[sequences + 1, spreads, SOURCES, keys]; uint8[sequences + 1].
-    chunk, once
-        float64[SOURCES, queries, keys]; float64[SOURCES], what of it all chunks of a step share.
+    works
+        float64[sequences + 1, 1, SOURCES, keys], what policies run beside a batch of decodes, by
+        the tokens that were kept; no length where they run nothing.
+    chunk, ending, once
+        float64[SOURCES, queries, keys], of a chunk and of a prompt's last; float64[SOURCES], what
+        of it all chunks of a step share.
     before, beside
         float64[sequences + 1], the host's work before the device and beside it.
     launch, launch_alone
@@ -49,7 +54,9 @@ class OpClock(NamedTuple):
     alone: Floats
     decode: Floats
     decode_known: NDArray[np.uint8]
+    works: Floats
     chunk: Floats
+    ending: Floats
     once: Floats
     before: Floats
     beside: Floats
@@ -73,6 +80,9 @@ def decode_seconds(clock: OpClock, core: Core) -> int:
 
 def _add_decodes(clock: OpClock, core: Core, batch: int, steps: int) -> None:
     """Add the attention of a batch of decodes to the durations."""
+    if len(core.kept.keys):
+        _add_kept_decodes(clock, core, batch, steps)
+        return
     total, longest = 0, 0
     for i in range(batch):
         keys = core.r.computed[core.batch.decodes[i]] + 1
@@ -82,6 +92,30 @@ def _add_decodes(clock: OpClock, core: Core, batch: int, steps: int) -> None:
     spread = nearest(clock.spreads, longest / mean - 1.0)
     for source in range(SOURCES):
         along(clock.keys, clock.decode, (batch, spread, source), mean, steps, core.by_source)
+
+
+def _add_kept_decodes(clock: OpClock, core: Core, batch: int, steps: int) -> None:
+    """Add it where they read other than their contexts, and what policies run beside it.
+
+    What is read need not grow with every token, so each step is looked up by itself.
+    """
+    spread = -1
+    for i in range(steps):
+        keys, stays, longest = 0.0, 0, 0.0
+        for j in range(batch):
+            row = core.batch.decodes[j]
+            one = kept(core, row, core.r.computed[row] + 1 + i)
+            stays += one
+            keys += core.kept.keys[one]
+            longest = max(longest, core.kept.keys[one])
+        mean = keys / batch
+        if spread < 0:
+            spread = nearest(clock.spreads, longest / mean - 1.0)
+        for source in range(SOURCES):
+            took = value(clock.keys, clock.decode, (batch, spread, source), mean)
+            if len(clock.works):
+                took += value(clock.keys, clock.works, (batch, 0, source), stays / batch)
+            core.by_source[source, i] += took
 
 
 def mixed_seconds(clock: OpClock, core: Core) -> int:
@@ -99,8 +133,11 @@ def mixed_seconds(clock: OpClock, core: Core) -> int:
         took = clock.dense[source, tokens] + clock.head[source, sequences]
         took -= (chunks - 1) * clock.once[source]
         for i in range(chunks):
-            past = core.r.computed[batch.chunks[i]]
-            took += over(clock.queries, clock.keys, clock.chunk, source, batch.tokens[i], past)
+            row, new = batch.chunks[i], batch.tokens[i]
+            past = core.r.computed[row]
+            ends = past + new == core.r.input_tokens[row] + core.r.generated[row]
+            table = clock.ending if ends else clock.chunk
+            took += over(clock.queries, clock.keys, table, source, new, past)
         core.by_source[source, 0] = took
     if decodes:
         _add_decodes(clock, core, decodes, core.reg[STEPS])

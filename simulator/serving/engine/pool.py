@@ -171,10 +171,15 @@ def remember(b: Blocks, table: Any, seat: int, first: int, contents: Any, number
 
 def release(b: Blocks, table: Any, seat: int, held: int) -> None:
     """Let go of a request's blocks, tail first; those that nobody holds queue up as free."""
+    release_from(b, table, seat, 0, held)
+
+
+def release_from(b: Blocks, table: Any, seat: int, first: int, held: int) -> None:
+    """Let go of a request's blocks from place `first` on, as `release` does."""
     head = len(b.holders)
-    for i in range(held - 1, -1, -1):
+    for i in range(held - 1, first - 1, -1):
         _let_go(b, table[seat, i], head)
-    b.counts[VERSION] += held > 0
+    b.counts[VERSION] += held > first
 
 
 def _let_go(b: Blocks, block: int, head: int) -> None:

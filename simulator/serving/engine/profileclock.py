@@ -30,6 +30,8 @@ class ProfileClock(NamedTuple):
         Nodes of the grid.
     attention
         float64[chunks, past, decodes, keys].
+    ragged_chunks, ragged_decodes, ragged_keys, beyond, ragged
+        Nodes, and float64 over them: what batches of unlike lengths take of it.
     before, beside, launch, launch_alone
         The host's share, as `opclock.OpClock` has it.
     """
@@ -43,6 +45,11 @@ class ProfileClock(NamedTuple):
     decodes: Floats
     keys: Floats
     attention: Floats
+    ragged_chunks: Floats
+    ragged_decodes: Floats
+    ragged_keys: Floats
+    beyond: Floats
+    ragged: Floats
     before: Floats
     beside: Floats
     launch: Floats
@@ -53,9 +60,10 @@ def decode_seconds(clock: ProfileClock, core: Core) -> int:
     """Write the durations of `STEPS` steps of a batch of decodes; nothing is ever missing."""
     batch, steps = core.batch.number[0], core.reg[STEPS]
     fixed = _curve(clock.dense_at, clock.dense, batch) + _curve(clock.head_at, clock.head, batch)
-    mean = _mean_keys(core, batch)
+    mean, longest = _mean_keys(core, batch), _longest_keys(core, batch)
+    uneven = _ragged(clock, 0.0, batch, mean, longest)
     for i in range(steps):
-        _write(core, i, fixed + _attention(clock, 0.0, 0.0, batch, mean + i))
+        _write(core, i, fixed + uneven * _attention(clock, 0.0, 0.0, batch, mean + i))
     beside = clock.beside[batch] + clock.launch_alone[batch]
     finish(core.by_source, core.seconds, steps, clock.before[batch], beside)
     return -1
@@ -70,8 +78,12 @@ def mixed_seconds(clock: ProfileClock, core: Core) -> int:
         before += core.r.computed[core.batch.chunks[i]] * core.batch.tokens[i]
     took = _curve(clock.dense_at, clock.dense, tokens + batch)
     took += _curve(clock.head_at, clock.head, chunks + batch)
-    keys = _mean_keys(core, batch) if batch else 0.0
-    _write(core, 0, took + _attention(clock, tokens, before / tokens, batch, keys))
+    keys, uneven = 0.0, 1.0
+    if batch:
+        keys = _mean_keys(core, batch)
+        uneven = _ragged(clock, tokens, batch, keys, _longest_keys(core, batch))
+    took += uneven * _attention(clock, tokens, before / tokens, batch, keys)
+    _write(core, 0, took)
     sequences = batch + chunks
     beside = clock.beside[sequences] + clock.launch[tokens + batch]
     finish(core.by_source, core.seconds, core.reg[STEPS], clock.before[sequences], beside)
@@ -83,6 +95,13 @@ def _mean_keys(core: Core, batch: int) -> float:
     for i in range(batch):
         total += core.r.computed[core.batch.decodes[i]] + 1
     return total / batch
+
+
+def _longest_keys(core: Core, batch: int) -> float:
+    longest = 0
+    for i in range(batch):
+        longest = max(longest, core.r.computed[core.batch.decodes[i]] + 1)
+    return longest
 
 
 def _write(core: Core, step: int, seconds: float) -> None:
@@ -105,18 +124,31 @@ def _curve(counts: Any, seconds: Any, x: float) -> float:
 def _attention(
     clock: ProfileClock, chunk: float, past: float, decodes: float, keys: float
 ) -> float:
-    """Return the grid at a point: multilinear between its nodes, clamped at its edges."""
-    a, u = below(clock.chunks, chunk), _share(clock.chunks, chunk)
-    b, v = below(clock.past, past), _share(clock.past, past)
-    c, w = below(clock.decodes, decodes), _share(clock.decodes, decodes)
-    d, z = below(clock.keys, keys), _share(clock.keys, keys)
+    axes = clock.chunks, clock.past, clock.decodes, clock.keys
+    return _at(axes, clock.attention, (chunk, past, decodes, keys))
+
+
+def _ragged(
+    clock: ProfileClock, chunk: float, decodes: float, mean: float, longest: float
+) -> float:
+    if len(clock.beyond) == 0:
+        return 1.0
+    axes = clock.ragged_chunks, clock.ragged_decodes, clock.ragged_keys, clock.beyond
+    return _at(axes, clock.ragged, (chunk, decodes, mean, longest / mean - 1.0))
+
+
+def _at(axes: Any, grid: Any, point: Any) -> float:
+    """Return a grid of four axes at a point: multilinear, clamped at its edges."""
+    a, u = below(axes[0], point[0]), _share(axes[0], point[0])
+    b, v = below(axes[1], point[1]), _share(axes[1], point[1])
+    c, w = below(axes[2], point[2]), _share(axes[2], point[2])
+    d, z = below(axes[3], point[3]), _share(axes[3], point[3])
     total = 0.0
     for i in range(2):
         for j in range(2):
             for k in range(2):
                 weight = (u if i else 1.0 - u) * (v if j else 1.0 - v) * (w if k else 1.0 - w)
-                low = clock.attention[a + i, b + j, c + k, d]
-                high = clock.attention[a + i, b + j, c + k, d + 1]
+                low, high = grid[a + i, b + j, c + k, d], grid[a + i, b + j, c + k, d + 1]
                 total += weight * (low + z * (high - low))
     return total
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import isnan, log
 from typing import Any
 
+from tierlab.simulator.serving.engine.keeping import kept
 from tierlab.simulator.serving.engine.pool import FREE
 from tierlab.simulator.serving.engine.state import (
     ATTENTION_BYTES,
@@ -66,10 +67,12 @@ def note_reads(core: Core, steps: int) -> None:
     """
     total, computed = 0.0, core.r.computed
     for i in range(core.batch.number[0]):
-        last = computed[core.batch.decodes[i]]
-        total += core.reads_before[last] - core.reads_before[last - steps]
+        row = core.batch.decodes[i]
+        first, last = kept(core, row, computed[row] - steps), kept(core, row, computed[row])
+        total += core.reads_before[last] - core.reads_before[first]
+        total += (steps - last + first) * core.reads[last]
     for i in range(core.batch.number[1]):
-        total += core.reads[computed[core.batch.chunks[i]]]
+        total += core.seen[computed[core.batch.chunks[i]]]
     core.real[ATTENTION_BYTES] += total
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from math import isnan
 
+from tierlab.simulator.serving.engine.keeping import blocks_of
 from tierlab.simulator.serving.engine.moves import (
     blocks_for,
     fill,
@@ -34,6 +35,7 @@ from tierlab.simulator.serving.engine.state import (
     FAILED_FREE,
     FAILED_ROW,
     FAILED_VERSION,
+    FAR_FREE,
     FREE_SEATS,
     GRANTED,
     INBOX,
@@ -92,11 +94,11 @@ def grant_running(core: Core) -> int:
     Returns -1, and gives nothing, where their blocks are not free.
     """
     number = _wanted(core)
-    lacking, size = 0, core.reg[BLOCK_SIZE]
+    lacking = 0
     for i in range(number):
         row = core.wanted[0, i]
         tokens = core.r.computed[row] + core.wanted[1, i]
-        lacking += max(blocks_for(core.units, size, tokens) - core.r.held[row], 0)
+        lacking += max(blocks_of(core, row, tokens) - core.r.held[row], 0)
     if lacking > core.blocks.counts[FREE]:
         return -1
     if lacking:
@@ -154,6 +156,8 @@ def admit(core: Core) -> bool:
         whole = r.input_tokens[row] + r.generated[row]
         if r.seat[row] == NOBODY:
             if reg[FREE_SEATS] == 0 or _found_no_room(core, row):
+                return True
+            if len(core.kept.far) and core.kept.far[row] > reg[FAR_FREE]:
                 return True
             hits = find(core, row, whole)
             if reg[TIERED] and r.loads[row] == UNASKED:
@@ -285,9 +289,9 @@ def _steps_that_fit(core: Core, batch: Batch, most: int) -> int:
 
 def _lacking(core: Core, batch: Batch, steps: int) -> int:
     """Return the blocks that the decodes lack to hold what so many steps compute."""
-    total, size = 0, core.reg[BLOCK_SIZE]
+    total = 0
     for i in range(batch.number[0]):
         row = batch.decodes[i]
         tokens = core.r.computed[row] + steps
-        total += max(blocks_for(core.units, size, tokens) - core.r.held[row], 0)
+        total += max(blocks_of(core, row, tokens) - core.r.held[row], 0)
     return total

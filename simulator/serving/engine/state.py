@@ -73,15 +73,25 @@ request that last found no room, and when. `PREEMPTED`, `GRANTED`: of the batch 
 `HELD_UP`: loads that the batch waits for."""
 COMPUTED, RECOMPUTED, OUTPUT, REUSED, BLOCKS_HIT, PREEMPTIONS = range(37, 43)
 """What the ledger is told: tokens, blocks, and how often a request lost its blocks."""
-EACH, HAPPENED = 43, 44
+PRUNES, FAR_FREE, FAR_PEAK, FAR_SIZE = range(43, 47)
+"""Whether stored tokens are dropped; of the tier that KV is placed in below HBM, what is free of
+it, the least that ever was free taken from all, and all, in `Kept.far`'s unit."""
+EACH, HAPPENED = 47, 48
 """Used entries of the lists of `Core` that are kept for a watcher."""
-REGISTERS = 45
+REGISTERS = 49
 
 NOW, NEXT, ATTENTION_BYTES, PEAK_BYTES, BLOCK_BYTES, AT, END, NOT_BEFORE, STRETCH = range(9)
 """Real registers: the replica's time; when it must be called again; when the batch that is being
 fixed is fixed, and when the steps that are being settled end; before when the steps under way
 cannot end, because of a load; how much longer steps last beside copies."""
-REALS = 9
+FIRST_LAUNCH_S, BLOCKED_S = 9, 10
+"""How long the first launch blocks the host; of the steps under way, how long their launch does."""
+MOVES_LATENCY_S, MOVES_ISSUE_S, MOVES_S_PER_BYTE, MOVES_ADD, MOVED_BYTES, STORED_BYTES = range(
+    11, 17
+)
+"""Copies of KV that is placed below HBM: what those of one step cost (`far.CopyCost`), 1 where they
+add to the step's time and 0 where they overlap it; and the bytes so far, to HBM and from it."""
+REALS = 17
 
 IDLE, FIXING, FIXED, PLANNED, FIXING_NEXT, SETTLING = range(6)
 """Phases: no batch is fixed; one is being fixed; one is, without times; it runs; its tokens are
@@ -145,6 +155,34 @@ class Columns(NamedTuple):
     ready_s: Floats
 
 
+class Kept(NamedTuple):
+    """What a design leaves of the requests' contexts; empty arrays where it leaves all.
+
+    A request keeps ``min(base + context - input_tokens, most)`` tokens once its prompt is whole,
+    and before that all of them.
+
+    Attributes
+    ----------
+    base, most
+        int64[n], tokens that stay of each prompt, and of the request at its end.
+    keys
+        float64[longest + 2], keys that a decode reads the bytes of, by the tokens that were kept.
+    moved
+        float64[longest + 2], bytes that a decode brings to HBM, by kept tokens, on one rank.
+    far_bytes
+        float64[longest + 2], bytes of a context that lie below HBM, on one rank.
+    far
+        int64[n], KiB below HBM that a request needs in the end, on all ranks.
+    """
+
+    base: Ints
+    most: Ints
+    keys: Floats
+    moved: Floats
+    far_bytes: Floats
+    far: Ints
+
+
 class Core(NamedTuple):
     """One replica; s is the most requests that run at once.
 
@@ -174,9 +212,13 @@ class Core(NamedTuple):
         float64[SOURCES, MOST_STEPS].
     busy
         float64[SOURCES], seconds of steps so far.
+    kept
+        What the design leaves.
+    seen
+        float64[longest + 1], KV bytes that attention of a prompt's chunk reads.
     reads, reads_before
-        float64[longest + 1], KV bytes that attention over a context reads, and their sum over all
-        shorter contexts.
+        float64[longest + 1], KV bytes that a decode reads by the tokens that are kept, and their
+        sum over all shorter ones.
     done
         int64, requests that were answered, in order.
     started
@@ -211,6 +253,8 @@ class Core(NamedTuple):
     ends: Floats
     by_source: Floats
     busy: Floats
+    kept: Kept
+    seen: Floats
     reads: Floats
     reads_before: Floats
     done: Ints

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tierlab.simulator.serving.engine.keeping import blocks_of
 from tierlab.simulator.serving.engine.pool import FREE
 from tierlab.simulator.serving.engine.state import (
-    BLOCK_SIZE,
     DONE,
     EACH,
     END,
@@ -102,15 +102,16 @@ def _state(core: Core, at: int, start: float, end: float) -> None:
 
 def _hold_step_by_step(core: Core, first: int, steps: int) -> None:
     """Take from each step the blocks that decodes need only in later ones."""
-    each, size = core.each, core.reg[BLOCK_SIZE]
+    each = core.each
     for i in range(core.batch.number[0]):
-        before = core.r.computed[core.batch.decodes[i]] - steps
-        step = (size - before % size) % size
-        while step < steps:
-            if step > 0:
-                block = (before + step) // size
-                each[first + step - 1, _BLOCKS] -= core.units[block + 1] - core.units[block]
-            step += size
+        row = core.batch.decodes[i]
+        before = core.r.computed[row] - steps
+        held = blocks_of(core, row, before + 1)
+        for step in range(1, steps):
+            wanted = blocks_of(core, row, before + step + 1)
+            if wanted > held:
+                each[first + step - 1, _BLOCKS] -= wanted - held
+                held = wanted
     over = 0.0
     for i in range(steps - 2, -1, -1):
         over += each[first + i, _BLOCKS] - each[first + steps - 1, _BLOCKS]

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from tierlab.kernels.base.errors import BadInput
 from tierlab.simulator.scenario.load import validate
 from tierlab.simulator.serving.build import build
 from tierlab.simulator.serving.run import serve
@@ -51,6 +52,46 @@ def test_a_lone_request_of_a_profile(trace, shared_dir, host, overlaps):
     parts = build(made)
     run = serve(made, parts, trace([0.0], [700], [4]))
     np.testing.assert_allclose(token_times(run), expected(profile_timer(made, parts)), 1e-9)
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("ragged", [False, True])
+def test_decodes_of_unlike_lengths_of_a_profile(trace, shared_dir, ragged):
+    """40 and 8,000 tokens decode together: skew.csv counts where it is asked for."""
+    engine = {"max_model_len": 16384, "max_num_batched_tokens": 16384, "async_scheduling": False}
+    data = {"model": "Llama-3.1-8B", "hardware": "RTX-4090", "engine": engine}
+    data |= {"time": {"model": f"profile:{shared_dir / 'measured/vllm_rtx4090'}", "ragged": ragged}}
+    made = validate(data | {"workload": {"generator": "poisson"}}, "test")
+    parts = build(made)
+    run = serve(made, parts, trace([0.0] * 32, [40] * 30 + [4000] * 2, [2] * 32))
+    r, timer = run.requests, profile_timer(made, parts)
+    assert len(np.unique(r.first_token_s)) == 1
+    lengths = np.array([41] * 30 + [4001] * 2)
+    took_s = timer.decode(lengths, 1).seconds[0]
+    np.testing.assert_allclose(r.last_token_s - r.first_token_s, took_s, 1e-9)
+    even_s = timer.decode(np.full(32, lengths.mean()), 1).seconds[0]
+    assert took_s > 1.02 * even_s if ragged else took_s == pytest.approx(even_s)
+
+
+def test_unlike_lengths_need_a_profile():
+    data = {"model": "SmolLM2-135M", "hardware": "H200", "time": {"ragged": True}}
+    made = validate(data | {"workload": {"generator": "poisson"}}, "test")
+    with pytest.raises(BadInput, match=r"time\.ragged"):
+        build(made)
+
+
+@pytest.mark.parametrize("overlaps", [False, True])
+def test_the_first_launch_blocks_the_host(trace, served, overlaps):
+    """Steps of 1 s, the first launched for 5 s: the second request, at 2 s, joins the next step.
+
+    Asynchronously it is seen when the launch ends, at 5 s, while the first step runs to 6 s.
+    """
+    requests = trace([0.0, 2.0], [10, 10], [3, 2])
+    host = {"name": "none", "first_launch_s": 5.0}
+    found = served(requests, async_scheduling=overlaps, host=host).requests
+    assert found.first_token_s.tolist() == pytest.approx([6.0, 7.0])
+    assert found.queued_s[1] == pytest.approx(5.0 if overlaps else 6.0)
+    assert found.last_token_s.tolist() == pytest.approx([8.0, 8.0])
 
 
 def test_ragged_chunks_and_decodes_share_a_step(trace):
