@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tierlab.simulator.results.flow import links_frame, tiers_frame
 from tierlab.simulator.results.folder import new_folder
 from tierlab.simulator.results.manifest import dump_json, manifest
 from tierlab.simulator.results.tables import requests_frame, steps_frame
@@ -44,6 +45,8 @@ def write_run(
     with new_folder(target) as folder:
         requests_frame(run).write_parquet(folder / "requests.parquet")
         steps_frame(run).write_parquet(folder / "steps.parquet")
+        tiers_frame(run).write_parquet(folder / "tiers.parquet")
+        links_frame(run).write_parquet(folder / "links.parquet")
         (folder / "summary.json").write_text(dump_json(steady) + "\n", encoding="utf-8")
         (folder / "timing.json").write_text(dump_json(timing) + "\n", encoding="utf-8")
         for name, text in (extra or {}).items():

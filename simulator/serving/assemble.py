@@ -92,7 +92,7 @@ def _let_watch(watch: Watch, nodes: list[Node]) -> None:
         replica, tiering = node.replica, node.replica.tiering
         replica.tape = partial(watch.passed, node.index)
         if tiering is not None:
-            tiering.look = tiering.copier.look = partial(watch.hold, node.index, tiering)
+            tiering.look = partial(watch.hold, node.index, tiering)
 
 
 def served_pool(parts: Parts, engine: EngineSection) -> KvPool:

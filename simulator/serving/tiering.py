@@ -64,7 +64,7 @@ class Tiering:
     reused: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.copier = Copier(self.env, self.tiers, self.network, self.places)
+        self.copier = Copier(self.env, self.tiers, self.network, self.places, self.note)
         self._found: dict[int, Found] = {}
         self._told: dict[int, int] = {}
         self._prefetching: dict[int, Prefetch] = {}
@@ -136,6 +136,13 @@ class Tiering:
             left = self._taken(state.LEFT, core.left)
             self.copier.copy(self.tiers.evicted_from_hbm(left, self.env.now))
         core.real[state.STRETCH] = 1.0 if self.by_layer else self.copier.stretch()
+        self.note()
+
+    def note(self) -> None:
+        """Keep what the tiers hold now."""
+        for tier in self.tiers.tiers:
+            held_bytes = len(tier.store) * tier.spec.block_bytes
+            tier.history.note(self.env.now, held_bytes, tier.counts.hit_tokens)
         if self.look is not None:
             self.look()
 
