@@ -215,6 +215,11 @@ class Model:
         """Distinct layers with their number, where windows make no difference."""
         return tuple(Counter(map(_unwindowed, self.layers)).items())
 
+    def kv_tensors(self) -> int:
+        """Return the tensors that hold a token's KV: keys and values of each layer, or a latent."""
+        mixers = [layer.mixer for layer in self.layers]
+        return sum(1 if isinstance(m, MLA) else 2 for m in mixers if isinstance(m, Attention | MLA))
+
 
 def _unwindowed(layer: Layer) -> Layer:
     if isinstance(layer.mixer, Attention) and layer.mixer.window:

@@ -40,9 +40,24 @@ bands = click.option(
     "--bands", is_flag=True, help="Also simulate at both ends of the time model's error band."
 )
 
+timeline = click.option(
+    "--timeline",
+    is_flag=False,
+    flag_value="",
+    default=None,
+    metavar="[FILE]",
+    help="Write a trace for ui.perfetto.dev to FILE (.json or .json.gz), or into the -o folder.",
+)
+timeline_window = click.option(
+    "--timeline-window",
+    default=None,
+    metavar="START:END",
+    help="Part of simulated time that the timeline shows, e.g. 10s:20s.",
+)
+
 
 def simulation(command: F) -> F:
     """Add what ``run`` and ``replay`` have in common."""
-    for option in (bands, as_json, output, settings):
+    for option in (bands, timeline_window, timeline, as_json, output, settings):
         command = option(command)
     return command

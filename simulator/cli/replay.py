@@ -43,6 +43,8 @@ def replay(
     settings: tuple[str, ...],
     output: Path | None,
     as_json: bool,
+    timeline: str | None,
+    timeline_window: str | None,
     bands: bool,
 ) -> None:
     """Simulate the request log TRACE on a model and hardware."""
@@ -61,4 +63,6 @@ def replay(
     if design:
         data["design"] = design
     apply_settings(data, settings)
-    simulate_and_print(validate(data, "replay"), output, as_json, bands)
+    simulate_and_print(
+        validate(data, "replay"), output, as_json, bands, (timeline, timeline_window)
+    )

@@ -16,6 +16,7 @@ Examples:
   tierlab run scenario.toml --set engine.max_num_seqs=64 --set model.weights=fp8
   tierlab run scenario.toml --json -o out/run1
   tierlab run scenario.toml --bands
+  tierlab run scenario.toml --timeline run.json.gz --timeline-window 10s:20s
   tierlab run requests.toml --from-vllm engine.yaml
   tierlab run requests.toml --from-vllm "vllm serve Qwen/Qwen3-32B -tp 2 --max-num-seqs 128"
 """,
@@ -34,6 +35,8 @@ def run(
     settings: tuple[str, ...],
     output: Path | None,
     as_json: bool,
+    timeline: str | None,
+    timeline_window: str | None,
     bands: bool,
 ) -> None:
     """Simulate SCENARIO, a TOML file, and print what requests experienced and what it cost."""
@@ -51,4 +54,4 @@ def run(
         raise BadInput("tierlab run", "no SCENARIO", "a TOML file, or --from-vllm CONFIG")
     else:
         made = load_scenario(scenario, settings)
-    simulate_and_print(made, output, as_json, bands)
+    simulate_and_print(made, output, as_json, bands, (timeline, timeline_window))

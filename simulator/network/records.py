@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tierlab.simulator.network.route import Route
 from tierlab.simulator.network.transfer import CANCELLED, CAUSES, Transfer
 
 NUMBERS = ("queued_s", "start_s", "end_s", "bytes", "logical_bytes", "moved_bytes", "pieces")
@@ -21,7 +23,7 @@ class Records:
     def __init__(self) -> None:
         self._numbers = array("d")
         self._codes = array("q")
-        self._routes: dict[Any, int] = {}
+        self._routes: dict[Route, int] = {}
         self._streams: dict[str, int] = {}
 
     def add(self, t: Transfer) -> None:
@@ -37,6 +39,25 @@ class Records:
     def __len__(self) -> int:
         """Return the number of rows."""
         return len(self._codes) // len(CODES)
+
+    def routes(self) -> list[Route]:
+        """Return the routes by the number that stands in the column ``route``."""
+        return list(self._routes)
+
+    def streams(self) -> list[str]:
+        """Return the names of the streams by number."""
+        return list(self._streams)
+
+    def chunks(self, rows: int) -> Iterator[tuple[NDArray[np.float64], NDArray[np.int64]]]:
+        """Yield so many rows at a time: columns `NUMBERS`, and `CODES` as numbers."""
+        for start in range(0, len(self), rows):
+            stop = min(start + rows, len(self))
+            numbers = self._numbers[start * len(NUMBERS) : stop * len(NUMBERS)]
+            codes = self._codes[start * len(CODES) : stop * len(CODES)]
+            yield (
+                np.array(numbers).reshape(-1, len(NUMBERS)),
+                np.array(codes, np.int64).reshape(-1, len(CODES)),
+            )
 
     def columns(self) -> dict[str, NDArray[Any]]:
         """Return the columns.

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tierlab.kernels.base.names import as_path
+from tierlab.simulator.results.inputs import input_files
 from tierlab.simulator.scenario.schema import Scenario
 from tierlab.simulator.serving.run import Run
 
@@ -45,12 +45,7 @@ def _resolved(run: Run) -> dict[str, Any]:
 
 
 def _inputs(scenario: Scenario, trace_sha256: str) -> dict[str, str]:
-    named = {
-        "model": as_path(scenario.model.name, (".json",)),
-        "hardware": as_path(scenario.hardware.name, (".toml",)),
-        "design": as_path(scenario.design.preset, (".toml",)),
-    }
-    hashes = {k: sha256(path) for k, path in named.items() if path is not None and path.is_file()}
+    hashes = {key: sha256(path) for key, path in input_files(scenario).items()}
     if scenario.workload.trace is not None:
         hashes["trace"] = trace_sha256
     return hashes

@@ -49,6 +49,7 @@ STEPS = {
     "waiting": "requests queued",
     "kv_bytes": "KV bytes held on one GPU after the last step",
     "preemptions": "requests of this replica that lost their KV so far",
+    "blocks_hit": "KV blocks that requests of this replica found in HBM so far",
 }
 
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tierlab.simulator.results.flow import links_frame, tiers_frame
 from tierlab.simulator.results.folder import new_folder
 from tierlab.simulator.results.manifest import dump_json, manifest
 from tierlab.simulator.results.tables import requests_frame, steps_frame
@@ -17,7 +18,11 @@ VOLATILE = ("wall_s",)
 
 
 def write_run(
-    run: Run, summary: dict[str, Any], target: Path, extra: Mapping[str, str] | None = None
+    run: Run,
+    summary: dict[str, Any],
+    target: Path,
+    extra: Mapping[str, str] | None = None,
+    moved: Mapping[str, Path] | None = None,
 ) -> None:
     """Write the run directory `target`.
 
@@ -27,6 +32,8 @@ def write_run(
     ----------
     extra
         File name -> text of further files.
+    moved
+        File name -> a file on the same disk that is moved there.
 
     Raises
     ------
@@ -38,8 +45,12 @@ def write_run(
     with new_folder(target) as folder:
         requests_frame(run).write_parquet(folder / "requests.parquet")
         steps_frame(run).write_parquet(folder / "steps.parquet")
+        tiers_frame(run).write_parquet(folder / "tiers.parquet")
+        links_frame(run).write_parquet(folder / "links.parquet")
         (folder / "summary.json").write_text(dump_json(steady) + "\n", encoding="utf-8")
         (folder / "timing.json").write_text(dump_json(timing) + "\n", encoding="utf-8")
         for name, text in (extra or {}).items():
             (folder / name).write_text(text + "\n", encoding="utf-8")
+        for name, path in (moved or {}).items():
+            path.replace(folder / name)
         (folder / "manifest.json").write_text(dump_json(manifest(run)) + "\n", encoding="utf-8")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import simpy
 
 from tierlab.kernels.base.errors import BadInput
-from tierlab.kernels.models.architecture import MLA, Attention, Model
 from tierlab.simulator.network.network import Network
 from tierlab.simulator.scenario.schema import EngineSection, Scenario
 from tierlab.simulator.serving.below import place_below
@@ -30,6 +30,7 @@ from tierlab.simulator.serving.requests import Requests
 from tierlab.simulator.serving.routing.registry import make_router
 from tierlab.simulator.serving.tiering import Tiering
 from tierlab.simulator.serving.timers import host_time, profile_timer, step_timer
+from tierlab.simulator.serving.watch import Watch
 from tierlab.simulator.tiers.build import make_hierarchies, make_loading, tier_specs
 from tierlab.simulator.tiers.hierarchy import Hierarchy
 from tierlab.simulator.tiers.spec import TierSpec
@@ -43,9 +44,19 @@ _MODES = {
 
 
 def make_fleet(
-    scenario: Scenario, parts: Parts, trace: Trace, requests: Requests, env: simpy.Environment
+    scenario: Scenario,
+    parts: Parts,
+    trace: Trace,
+    requests: Requests,
+    env: simpy.Environment,
+    watch: Watch | None = None,
 ) -> Fleet:
     """Make the replicas; they share the requests, the clock and the names of blocks.
+
+    Parameters
+    ----------
+    watch
+        Told of every step, and of what the tiers hold.
 
     Raises
     ------
@@ -64,14 +75,24 @@ def make_fleet(
     delays = np.zeros(requests.n) if host is None else host.queued_after_s(requests.input_tokens)
 
     def node(index: int) -> Node:
-        cold_s = scenario.time.host.first_launch_s
-        core = new_core(columns, names, engine, pool, reads, kept, written_back, cold_s)
+        cold_s, watched = scenario.time.host.first_launch_s, watch is not None
+        core = new_core(columns, names, engine, pool, reads, kept, written_back, cold_s, watched)
         place_below(core, parts, engine)
         return Node(index, KvCache(core), Replica(env, core, clock, exact, _nobody, delays))
 
     nodes = [node(index) for index in range(engine.replicas)]
     network = _add_tiers(scenario, parts, env, specs, timer, nodes) if specs else None
+    if watch is not None:
+        _let_watch(watch, nodes)
     return Fleet(nodes, make_router(engine.routing), requests, trace, network)
+
+
+def _let_watch(watch: Watch, nodes: list[Node]) -> None:
+    for node in nodes:
+        replica, tiering = node.replica, node.replica.tiering
+        replica.tape = partial(watch.passed, node.index)
+        if tiering is not None:
+            tiering.look = partial(watch.hold, node.index, tiering)
 
 
 def served_pool(parts: Parts, engine: EngineSection) -> KvPool:
@@ -130,14 +151,8 @@ def _specs(scenario: Scenario, parts: Parts) -> tuple[TierSpec, ...]:
     ranks = engine.tensor_parallel_size
     token_bytes = pool.block_bytes * ranks / engine.block_size
     hbm_bytes = pool.num_blocks * pool.block_bytes * ranks
-    tensors = _kv_tensors(parts.model)
+    tensors = parts.model.kv_tensors()
     return tier_specs(section, engine.block_size, token_bytes, hbm_bytes, tensors)
-
-
-def _kv_tensors(model: Model) -> int:
-    """Return the tensors that hold a token's KV: keys and values of each layer, or a latent."""
-    mixers = [layer.mixer for layer in model.layers]
-    return sum(1 if isinstance(m, MLA) else 2 for m in mixers if isinstance(m, Attention | MLA))
 
 
 @dataclass(frozen=True, eq=False)

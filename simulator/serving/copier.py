@@ -75,15 +75,26 @@ class Copier:
     ----------
     flows
         What each tier sent and took, and the most that it held.
+
+    Parameters
+    ----------
+    moved
+        Called when a copy between tiers has ended.
     """
 
     def __init__(
-        self, env: simpy.Environment, tiers: Hierarchy, network: Network, places: Places
+        self,
+        env: simpy.Environment,
+        tiers: Hierarchy,
+        network: Network,
+        places: Places,
+        moved: Callable[[], None],
     ) -> None:
         self._env, self._tiers, self._network, self._places = env, tiers, network, places
         self.flows = {name: Flow() for name in (HBM, *(t.spec.name for t in tiers.tiers))}
         self._transfers: dict[Move, list[Transfer]] = {}
         self._in_flight = 0
+        self._moved = moved
 
     def copy(self, moves: list[Move], then: Callable[[], None] | None = None) -> None:
         """Make copies, and those that follow from them; call `then` once `moves` have ended."""
@@ -143,6 +154,7 @@ class Copier:
         self._in_flight -= len(sent) * (move.source == HBM)
         if not move.over:
             self.copy(self._tiers.end_move(move, self._env.now))
+        self._moved()
         group.one_less()
 
     def cancel(self, move: Move) -> None:

@@ -43,6 +43,11 @@ class Records:
         seen = times > 0
         return seconds[seen] / times[seen], times[seen]
 
+    def of(self, replica: int) -> dict[str, Floats]:
+        """Return the macro-steps of one replica as columns, in order."""
+        rows = self.replicas[replica].rows()
+        return {name: rows[:, i] for i, name in enumerate(STEP_COLUMNS)}
+
     def columns(self) -> dict[str, Floats]:
         """Return the macro-steps of all replicas as columns, by start and then replica."""
         tables = [each.rows() for each in self.replicas]

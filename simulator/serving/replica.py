@@ -26,6 +26,7 @@ from tierlab.simulator.serving.layers import Layers
 from tierlab.simulator.serving.tiering import Tiering
 
 Floats = NDArray[np.float64]
+Tape = Callable[[Floats, Floats], None]
 
 _AFTER_ARRIVALS = cast("EventPriority", 2)
 """SimPy priority of a replica's events: a request that arrives at the very moment at which a batch
@@ -49,6 +50,8 @@ class Replica:
         The tiers below HBM, if there are any; then nothing is run ahead of either.
     layers
         With fidelity ``layer``, what lets steps pass layer by layer.
+    tape
+        Called with `Core.each` and `Core.happened` when they are emptied.
     """
 
     env: simpy.Environment
@@ -59,6 +62,7 @@ class Replica:
     queued_after_s: Floats
     tiering: Tiering | None = None
     layers: Layers | None = None
+    tape: Tape | None = None
 
     def __post_init__(self) -> None:
         self._advance = engine(self.clock.module)
@@ -92,7 +96,7 @@ class Replica:
 
     def rows(self) -> Floats:
         """Return the macro-steps so far, float64[n, len(STEP_COLUMNS)]."""
-        self._collect()
+        self.collect()
         return np.concatenate(self._rows)
 
     def _wake(self, _: simpy.Event) -> None:
@@ -128,7 +132,7 @@ class Replica:
         if stopped == state.LACKS_TIMES:
             self.clock.learn(int(self.core.reg[state.MISSING]))
         elif stopped == state.FULL:
-            self._collect()
+            self.collect()
         elif stopped == state.ASKS and self.tiering is not None:
             self.tiering.decide()
         elif stopped == state.BROKEN:
@@ -147,8 +151,15 @@ class Replica:
             for row in done[:number].tolist():
                 self.on_answer(row)
 
-    def _collect(self) -> None:
-        """Empty the loop's list of macro-steps."""
+    def collect(self) -> None:
+        """Empty the loop's lists of steps."""
         number = int(self.core.reg[state.ROWS])
         self._rows.append(self.core.rows[:number].copy())
         self.core.reg[state.ROWS] = 0
+        if self.tape is not None:
+            self._hand_over(self.tape)
+
+    def _hand_over(self, tape: Tape) -> None:
+        core, reg = self.core, self.core.reg
+        tape(core.each[: reg[state.EACH]], core.happened[: reg[state.HAPPENED]])
+        reg[state.EACH] = reg[state.HAPPENED] = 0

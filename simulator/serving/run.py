@@ -24,6 +24,7 @@ from tierlab.simulator.serving.ledger import Census, Ledger
 from tierlab.simulator.serving.records import Records
 from tierlab.simulator.serving.requests import ABSENT, DONE, REJECTED, Requests
 from tierlab.simulator.serving.tiering import Tiering
+from tierlab.simulator.serving.watch import Watch
 from tierlab.simulator.workload import load_workload
 from tierlab.traces.schema import Trace
 
@@ -57,13 +58,17 @@ class Run:
     wall_s: float = 0.0
 
 
-def simulate(scenario: Scenario, progress: Progress | None = None) -> Run:
+def simulate(
+    scenario: Scenario, progress: Progress | None = None, watch: Watch | None = None
+) -> Run:
     """Simulate a scenario to its last answer.
 
     Parameters
     ----------
     progress
         Called with the requests that have ended and their number, now and then.
+    watch
+        Told of every step as it passes; without one, none of that is kept.
 
     Raises
     ------
@@ -75,11 +80,18 @@ def simulate(scenario: Scenario, progress: Progress | None = None) -> Run:
     began = time.perf_counter()
     parts = build(scenario)
     check_served(scenario, parts)
-    run = serve(scenario, parts, load_workload(scenario.workload, scenario.seed), progress)
+    trace = load_workload(scenario.workload, scenario.seed)
+    run = serve(scenario, parts, trace, progress, watch)
     return replace(run, wall_s=time.perf_counter() - began)
 
 
-def serve(scenario: Scenario, parts: Parts, trace: Trace, progress: Progress | None = None) -> Run:
+def serve(
+    scenario: Scenario,
+    parts: Parts,
+    trace: Trace,
+    progress: Progress | None = None,
+    watch: Watch | None = None,
+) -> Run:
     """Simulate the requests of `trace` on `parts`, already loaded; `wall_s` stays 0.
 
     Raises
@@ -91,7 +103,9 @@ def serve(scenario: Scenario, parts: Parts, trace: Trace, progress: Progress | N
     workload = scenario.workload
     arrivals = ARRIVALS[workload.arrivals](env, requests, trace, workload, scenario.seed)
     ended = _Ended(requests.n, progress)
-    fleet = make_fleet(scenario, parts, trace, requests, env)
+    if watch is not None:
+        watch.begins(scenario, parts, trace, requests)
+    fleet = make_fleet(scenario, parts, trace, requests, env, watch)
     door = _Door(requests, fleet, parts.max_model_len, ended)
 
     def answered(row: int) -> None:
@@ -103,6 +117,8 @@ def serve(scenario: Scenario, parts: Parts, trace: Trace, progress: Progress | N
     for node in fleet:
         node.replica.on_answer = answered
     env.run()
+    for node in fleet:
+        node.replica.collect()
     return Run(
         scenario,
         parts,

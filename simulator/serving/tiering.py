@@ -45,6 +45,8 @@ class Tiering:
         Called when the replica may go on.
     by_layer
         Steps are simulated layer by layer (`layers.Layers`).
+    look
+        Called when what the tiers hold may have changed.
     reused
         Prompt tokens that each tier served, those not computed or reused before alone.
     """
@@ -58,10 +60,11 @@ class Tiering:
     estimates: Estimates
     wake: Callable[[], None] = lambda: None
     by_layer: bool = False
+    look: Callable[[], None] | None = None
     reused: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.copier = Copier(self.env, self.tiers, self.network, self.places)
+        self.copier = Copier(self.env, self.tiers, self.network, self.places, self.note)
         self._found: dict[int, Found] = {}
         self._told: dict[int, int] = {}
         self._prefetching: dict[int, Prefetch] = {}
@@ -133,6 +136,15 @@ class Tiering:
             left = self._taken(state.LEFT, core.left)
             self.copier.copy(self.tiers.evicted_from_hbm(left, self.env.now))
         core.real[state.STRETCH] = 1.0 if self.by_layer else self.copier.stretch()
+        self.note()
+
+    def note(self) -> None:
+        """Keep what the tiers hold now."""
+        for tier in self.tiers.tiers:
+            held_bytes = len(tier.store) * tier.spec.block_bytes
+            tier.history.note(self.env.now, held_bytes, tier.counts.hit_tokens)
+        if self.look is not None:
+            self.look()
 
     def _taken(self, count: int, entries: NDArray[Any]) -> NDArray[Any]:
         number = int(self.core.reg[count])

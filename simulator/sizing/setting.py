@@ -9,7 +9,6 @@ from functools import cached_property
 
 from tierlab.hwmodels.device import Device
 from tierlab.kernels.base.errors import BadInput
-from tierlab.kernels.models.architecture import MLA, Attention, Model
 from tierlab.simulator.scenario.schema import Scenario
 from tierlab.simulator.scenario.tiers import NAMES
 from tierlab.simulator.serving.build import Parts, build
@@ -27,12 +26,6 @@ def with_capacities(scenario: Scenario, sizes_bytes: Mapping[str, float]) -> Sce
         for name, size in sizes_bytes.items()
     }
     return scenario.model_copy(update={"tiers": scenario.tiers.model_copy(update=changed)})
-
-
-def kv_tensors(model: Model) -> int:
-    """Return the tensors that hold a token's KV: keys and values of each layer, or a latent."""
-    mixers = [layer.mixer for layer in model.layers]
-    return sum(1 if isinstance(m, MLA) else 2 for m in mixers if isinstance(m, Attention | MLA))
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,7 +92,7 @@ class Setting:
             The scenario's keys for it do not fit together.
         """
         alone = with_capacities(self.scenario, dict.fromkeys(NAMES, 0.0) | {name: _PROBE_BYTES})
-        engine, tensors = self.scenario.engine, kv_tensors(self.parts.model)
+        engine, tensors = self.scenario.engine, self.parts.model.kv_tensors()
         (spec,) = tier_specs(
             alone.tiers, engine.block_size, self.token_bytes, self.hbm_bytes, tensors
         )

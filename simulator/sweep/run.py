@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tierlab.kernels.base.errors import BadInput
-from tierlab.kernels.base.names import as_path
 from tierlab.simulator.choosing.objective import check_asked
+from tierlab.simulator.results.inputs import input_files
 from tierlab.simulator.results.manifest import LIBRARIES, sha256
 from tierlab.simulator.sweep.execute import rows_of
 from tierlab.simulator.sweep.frame import key_columns
@@ -191,13 +191,9 @@ def _inputs(sweep: Sweep, scenarios: Sequence[Scenario]) -> dict[str, str]:
     """Return the hash of every file that some point names."""
     named: dict[Path, None] = {}
     for s in scenarios:
-        paths = [
-            as_path(s.model.name, (".json",)),
-            as_path(s.hardware.name, (".toml",)),
-            as_path(s.design.preset, (".toml",)),
-            Path(s.workload.trace) if s.workload.trace and sweep.plan is None else None,
-        ]
-        named |= dict.fromkeys(path for path in paths if path is not None)
+        named |= dict.fromkeys(input_files(s).values())
+        if s.workload.trace and sweep.plan is None:
+            named[Path(s.workload.trace)] = None
     return {str(path): sha256(path) for path in named if path.is_file()}
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
+from tierlab.simulator.tiers.history import History
 from tierlab.simulator.tiers.spec import TierSpec
 from tierlab.simulator.tiers.store import NO_PARENT, Blocks, Ints, Store
 from tierlab.simulator.tiers.tracker import Tracker
@@ -70,6 +71,7 @@ class Tier:
         counted = max(spec.store_after_uses, spec.promote_after_uses) > 1
         self.tracker = Tracker(spec.tracked, f"tiers.{spec.name}.tracked") if counted else None
         self.staged = 0
+        self.history = History()
 
     def ids(self, names: Ints, first: int = 0, last: int | None = None) -> Ints:
         """Return the tier's names for its blocks first <= block < last of a prompt."""

@@ -73,6 +73,7 @@ from tierlab.simulator.serving.engine.state import (
     append,
     swap,
 )
+from tierlab.simulator.serving.engine.watched import no_room, note_after, note_each, note_tokens
 from tierlab.simulator.serving.lookup import WAITING as WAITING_FOR_HOST
 
 
@@ -156,6 +157,8 @@ def _lists_full(core: Core) -> bool:
     """Say whether a list might overflow in the next round."""
     reg, most = core.reg, len(core.running)
     if reg[ROWS] >= len(core.rows) or reg[DONE] + most > len(core.done):
+        return True
+    if len(core.each) and no_room(core):
         return True
     return reg[LEFT] > 0 or reg[STARTED] > 0 or reg[FILLED] + most > len(core.filled)
 
@@ -249,6 +252,8 @@ def _pass(core: Core, now_s: float, horizon_s: float) -> int:
     note_reads(core, steps)
     if len(core.kept.moved):
         note_copies(core, steps)
+    if len(core.each):
+        note_each(core, steps)
     core.following.number[0] = core.following.number[1] = 0
     reg[PHASE] = SETTLING
     if reg[ASYNCHRONOUS]:
@@ -262,9 +267,13 @@ def _settle(core: Core, exact: bool) -> int:
     reg, batch, end, answered = core.reg, core.batch, core.real[END], core.reg[DONE]
     note_steps(core, reg[STEPS], end)
     note_first_tokens(core, batch.number[3], end)
+    if len(core.each):
+        note_tokens(core, batch.number[3])
     if reg[PRUNES]:
         drop(core, batch.number[3])
     finish(core, batch, batch.number[3])
+    if len(core.each):
+        note_after(core, answered)
     core.real[NOW], core.real[NOT_BEFORE], core.real[BLOCKED_S] = end, 0.0, 0.0
     fixed = core.following.number[0] + core.following.number[1] > 0
     if fixed:

@@ -14,6 +14,7 @@ from tierlab.simulator.serving.engine.naming import Names
 from tierlab.simulator.serving.engine.pool import new_blocks
 from tierlab.simulator.serving.engine.record import GAP_BINS, STEP_COLUMNS
 from tierlab.simulator.serving.engine.state import Columns, Core, Kept, new_batch
+from tierlab.simulator.serving.engine.watched import new_each, new_happened
 from tierlab.simulator.serving.memory import KvPool
 from tierlab.simulator.serving.requests import Requests, own
 from tierlab.simulator.serving.sessions import SessionTree
@@ -92,6 +93,7 @@ def new_core(
     kept: Kept = EVERYTHING,
     lists_evicted: bool = False,
     first_launch_s: float = 0.0,
+    watched: bool = False,
 ) -> Core:
     """Return an idle replica.
 
@@ -108,6 +110,8 @@ def new_core(
         Whether somebody wants to know which blocks were evicted.
     first_launch_s
         How long the first launch blocks the host.
+    watched
+        Whether somebody wants to know every step, and what happens to requests.
     """
     seats, size, units = engine.max_num_seqs, usable_blocks(pool), units_of(pool)
     widest = min(int(units[-1]), size) + 1
@@ -140,6 +144,8 @@ def new_core(
         rows=np.zeros((_ROWS, len(STEP_COLUMNS))),
         gaps=np.zeros(GAP_BINS),
         gap_seconds=np.zeros(GAP_BINS),
+        each=new_each(watched),
+        happened=new_happened(seats, watched),
     )
 
 

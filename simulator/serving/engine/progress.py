@@ -39,6 +39,7 @@ def advance_tokens(core: Core, batch: Batch, steps: int) -> int:
             report_filled(core, row, before, r.computed[row])
         if r.computed[row] == r.input_tokens[row] + r.generated[row]:
             r.generated[row] += 1
+            r.resuming[row] = False
             core.prefilled[prefilled] = row
             prefilled += 1
     core.reg[OUTPUT] += steps * decodes + prefilled

@@ -10,7 +10,7 @@ from tierlab.simulator.serving.engine.pool import FREE
 from tierlab.simulator.serving.engine.state import (
     ATTENTION_BYTES,
     BLOCK_BYTES,
-    NOBODY,
+    BLOCKS_HIT,
     NOW,
     PEAK_BYTES,
     PREEMPTIONS,
@@ -32,6 +32,7 @@ STEP_COLUMNS = (
     "waiting",
     "kv_bytes",
     "preemptions",
+    "blocks_hit",
 )
 LEAST_GAP_S = 1e-7
 GAP_RATIO = 1.0002
@@ -54,7 +55,7 @@ def note_steps(core: Core, steps: int, end: float) -> None:
     rows[at, 0], rows[at, 1], rows[at, 2], rows[at, 3] = real[NOW], end, steps, batch.number[0]
     rows[at, 4], rows[at, 5] = batch.number[1], tokens
     rows[at, 6], rows[at, 7], rows[at, 8] = core.reg[RUNNING], core.reg[WAITING], used
-    rows[at, 9] = core.reg[PREEMPTIONS]
+    rows[at, 9], rows[at, 10] = core.reg[PREEMPTIONS], core.reg[BLOCKS_HIT]
     core.reg[ROWS] += 1
     if batch.number[0]:
         before = real[NOW]
@@ -103,6 +104,4 @@ def note_first_tokens(core: Core, prefilled: int, end: float) -> None:
             r.first_token_s[row] = end
         else:
             note_gap(core.gaps, core.gap_seconds, end - r.last_token_s[row], 1)
-            if r.seat[row] != NOBODY:  # else the next batch was fixed without it
-                r.resuming[row] = False
         r.last_token_s[row] = end

@@ -62,6 +62,7 @@ from tierlab.simulator.serving.engine.state import (
     pop,
     prepend,
 )
+from tierlab.simulator.serving.engine.watched import BEGINS_LOAD, PREEMPTS, STARTS, note
 
 IS_WAITING, IS_RUNNING = 0, 1
 """`Requests.status` of a request that waits and of one that runs."""
@@ -73,6 +74,7 @@ def begin(core: Core, at_s: float) -> None:
     Whoever runs goes on, but for those that are preempted. `admit` and `fix` do the rest.
     """
     reg, r = core.reg, core.r
+    core.real[AT] = at_s
     while reg[INBOX] and r.ready_s[reg[INBOX_HEAD]] <= at_s:
         row = pop(reg, r.link, INBOX)
         r.status[row], r.queued_s[row] = IS_WAITING, at_s
@@ -84,7 +86,6 @@ def begin(core: Core, at_s: float) -> None:
         reg[PREEMPTED] |= preempt_last(core)
         number = grant_running(core)
     reg[GRANTED] = number
-    core.real[AT] = at_s
 
 
 def grant_running(core: Core) -> int:
@@ -139,6 +140,8 @@ def preempt_last(core: Core) -> bool:
     r.resuming[row] = r.generated[row] > 0
     core.reg[PREEMPTIONS] += 1
     prepend(core.reg, core.r.link, WAITING, row)
+    if len(core.each):
+        note(core, row, PREEMPTS, core.real[AT])
     return True
 
 
@@ -209,6 +212,8 @@ def take(core: Core, row: int, hits: int, loads: int) -> None:
         r.reused[row] += r.fresh[row]
         core.started[core.reg[STARTED]] = row
         core.reg[STARTED] += 1
+        if len(core.each):
+            note(core, row, BEGINS_LOAD, core.real[AT])
 
 
 def run(core: Core, row: int, granted: int) -> int:
@@ -220,6 +225,8 @@ def run(core: Core, row: int, granted: int) -> int:
     reg[RUNNING] += 1
     core.wanted[0, reg[GRANTED]], core.wanted[1, reg[GRANTED]] = row, granted
     reg[GRANTED] += 1
+    if len(core.each):
+        note(core, row, STARTS, core.real[AT])
     return granted
 
 

@@ -78,7 +78,9 @@ STORES_FIRST, SAVING = 43, 44
 PRUNES, FAR_FREE, FAR_PEAK, FAR_SIZE = range(45, 49)
 """Whether stored tokens are dropped; of the tier that KV is placed in below HBM, what is free of
 it, the least that ever was free taken from all, and all, in `Kept.far`'s unit."""
-REGISTERS = 49
+EACH, HAPPENED = 49, 50
+"""Used entries of the lists of `Core` that are kept for a watcher."""
+REGISTERS = 51
 
 NOW, NEXT, ATTENTION_BYTES, PEAK_BYTES, BLOCK_BYTES, AT, END, NOT_BEFORE, STRETCH = range(9)
 """Real registers: the replica's time; when it must be called again; when the batch that is being
@@ -231,6 +233,9 @@ class Core(NamedTuple):
         float64[capacity, columns], macro-steps that were not collected yet.
     gaps, gap_seconds
         float64, a histogram of the gaps between output tokens: how many, and their sum.
+    each, happened
+        float64[capacity, columns], single steps and what happened to requests (`watched`); without
+        entries where nobody watches.
     """
 
     reg: Ints
@@ -261,6 +266,8 @@ class Core(NamedTuple):
     rows: Floats
     gaps: Floats
     gap_seconds: Floats
+    each: Floats
+    happened: Floats
 
 
 def new_batch(seats: int) -> Batch:

@@ -107,10 +107,12 @@ def test_the_run_directory_holds_tables_summary_and_manifest(tierlab, scenario, 
     shown = result(tierlab, "run", scenario, "-o", "out/run")
     folder = tmp_path / "out" / "run"
     assert sorted(p.name for p in folder.iterdir()) == [
+        "links.parquet",
         "manifest.json",
         "requests.parquet",
         "steps.parquet",
         "summary.json",
+        "tiers.parquet",
         "timing.json",
     ]
     kept = json.loads((folder / "summary.json").read_text())

@@ -70,6 +70,22 @@ def test_a_full_pool_preempts_the_last_admitted_and_recomputes_it(trace, served)
     assert run.ledger.recomputed == r.recomputed.sum()
 
 
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+def test_a_preempted_request_is_one_chunk_and_then_decodes(trace, served, asynchronous):
+    """Of each request, one chunk computes the prompt; of each preemption, one what was lost."""
+    run = served(
+        trace([0.0, 0.0], [32, 32], [40, 40]),
+        blocks=6,
+        block_size=16,
+        async_scheduling=asynchronous,
+    )
+    steps = run.record.columns()
+    assert (steps["prefills"] * steps["steps"]).sum() == 2 + run.requests.preemptions.sum() == 3
+    assert steps["prefill_tokens"].sum() == 64 + run.requests.recomputed.sum() + 1
+    tokens = (steps["decodes"] * steps["steps"]).sum() + 3
+    assert tokens == run.ledger.output == 80
+
+
 def test_a_request_larger_than_the_pool_is_rejected_with_its_reason(trace, served):
     run = served(trace([0.0, 1.0], [500, 10], [1, 1]), blocks=8, block_size=16)
     assert run.requests.reason.tolist() == [2, 0]

@@ -1,0 +1,1 @@
+"""A run as a timeline: what happened when, for Perfetto (``--timeline``)."""
