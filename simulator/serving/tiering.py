@@ -21,7 +21,7 @@ from tierlab.policies.protocol import Loading
 from tierlab.simulator.network.network import Network
 from tierlab.simulator.serving.copier import Copier, Layerwise
 from tierlab.simulator.serving.engine import state
-from tierlab.simulator.serving.engine.compiled import lookups
+from tierlab.simulator.serving.engine.compiled import Lookups
 from tierlab.simulator.serving.engine.state import Core
 from tierlab.simulator.serving.estimates import Estimates
 from tierlab.simulator.serving.places import Places
@@ -61,6 +61,7 @@ class Tiering:
     reused: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self._lookups = Lookups(self.core)
         self.copier = Copier(self.env, self.tiers, self.network, self.places)
         self._found: dict[int, Found] = {}
         self._told: dict[int, int] = {}
@@ -72,7 +73,7 @@ class Tiering:
         names, hits = self._names(row), 0
         self.tiers.requested(names, self.env.now)
         if self.tiers.prefetch.policy != "none":
-            hits = int(lookups().match(self.core.blocks, names, len(names)))
+            hits = int(self._lookups.match(names, len(names)))
             prefetch = self.tiers.plan_prefetch(names, hits, len(names), self.env.now)
             if prefetch is not None:
                 self._prefetch(row, prefetch, queue)
@@ -176,7 +177,7 @@ class Tiering:
     def _loaded(self, row: int, load: Load, began_s: float) -> None:
         now, reg, real = self.env.now, self.core.reg, self.core.real
         self.copier.copy(self.tiers.end_load(load, now))
-        lookups().loaded(self.core, row, load.tokens, now)
+        self._lookups.loaded(row, load.tokens, now)
         if reg[state.LOAD_MODE] != state.REQUEST_ASYNC:
             reg[state.HELD_UP] -= 1
         if reg[state.LOAD_MODE] == state.BLOCKING:
@@ -217,7 +218,7 @@ class Tiering:
         blocks.holders[pinned] += 1
 
         def unpin() -> None:
-            lookups().unpin(blocks, pinned)
+            self._lookups.unpin(pinned)
             self.wake()
 
         return unpin
@@ -237,5 +238,5 @@ class Tiering:
         """Return the names of a request's leading blocks, by default those of its prompt, int64."""
         if blocks is None:
             blocks = int(self.core.r.input_tokens[row]) // int(self.core.reg[state.BLOCK_SIZE])
-        lookups().name_blocks(self.core.names, row, 0, blocks)
+        self._lookups.name_blocks(row, 0, blocks)
         return self.core.names.scratch[:blocks].copy()
