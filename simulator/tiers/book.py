@@ -128,10 +128,9 @@ def shift(b: Book, slots: Any, step: int) -> None:
 
 
 def arrive(b: Book, slots: Any) -> None:
-    """Let blocks that were on their way in be hit, and let go of their pin."""
+    """Let blocks that were on their way in be hit; they keep their pin."""
     for i in range(len(slots)):
         b.ready[slots[i]] = 1
-    shift(b, slots, -1)
 
 
 def describe(b: Book, slots: Any, out: Any) -> None:
@@ -278,6 +277,7 @@ def book_functions(verbs: Verbs, kind: Any) -> dict[str, Compiled]:
 
     Each is compiled when first called.
     """
-    swaps = {name: getattr(verbs, name) for name in ("find", "evict", "insert", "stale", "remove")}
+    names = ("find", "evict", "insert", "stale", "remove", "uses", "rise")
+    swaps = {name: own for name in names if (own := getattr(verbs, name)) is not None}
     binder = Binder(guarded.__name__, swaps)
     return {each.__name__: binder.entry(each, (kind,)) for each in _FUNCTIONS}

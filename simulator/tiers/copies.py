@@ -130,9 +130,11 @@ class Copies:
         if counted := _COUNTED.get(move.cause):
             setattr(counts, counted, getattr(counts, counted) + len(move.ids))
         self.leave_lower(move.target, move.ids)
-        if not self._written_through(move.target + 1):
-            return []
-        return self._through(move.target, tier.store.describe(move.slots), now_s)
+        out: list[Move] = []
+        if self._written_through(move.target + 1):
+            out = self._through(move.target, tier.store.describe(move.slots), now_s)
+        tier.store.unpin(move.slots)
+        return out
 
     def cancel_move(self, move: Move) -> None:
         """Give up a copy: its blocks do not come, and their space is free again."""

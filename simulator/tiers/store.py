@@ -73,7 +73,8 @@ class Store:
     """Blocks of one tier by name.
 
     Leaves go first: a block stays while one that follows it is here, or while it is pinned. A
-    block is arriving from `admit` to `arrive`; it takes its space and is pinned, but is no hit.
+    block is arriving from `admit` to `arrive`; it takes its space, but is no hit. It is pinned
+    until `unpin`.
 
     Raises
     ------
@@ -191,7 +192,7 @@ class Store:
         return Blocks(*out)
 
     def arrive(self, slots: SlotArray) -> None:
-        """Let blocks that were on their way in be hit, and let go of their pin."""
+        """Let blocks that were on their way in be hit; they are pinned until `unpin`."""
         self._do["arrive"](self._at, slots)
 
     def give_up(self, slots: SlotArray) -> None:

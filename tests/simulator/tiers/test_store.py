@@ -117,6 +117,8 @@ def test_lru_is_what_a_dictionary_would_do(capacity, steps):
         elif verb in ("arrive", "give_up") and coming:
             new, slots = coming.pop(0)
             getattr(store, verb)(slots)
+            if verb == "arrive":
+                store.unpin(slots)
             slow.pin(new.tolist(), -1)
             if verb == "arrive":
                 slow.ready |= set(new.tolist())
@@ -180,7 +182,9 @@ def test_any_policy_keeps_pins_and_leaves_and_its_capacity(name, capacity, steps
         assert not {parent[b] for b in left} & set(gone)
         assert store.guarded <= len(store) <= capacity
         if end and coming:
-            store.arrive(coming.pop(0)[1])
+            slots = coming.pop(0)[1]
+            store.arrive(slots)
+            store.unpin(slots)
     for _, slots in coming:
         store.give_up(slots)
     assert store.guarded == 0
@@ -193,7 +197,9 @@ def test_names_that_are_gone_leave_no_trace():
     store = Store(policy("lru"), 100, "t")
     for start in range(1, 200_000, 50):
         blocks = chain(list(range(start, start + 50)))
-        store.arrive(store.admit(blocks, 0.0).slots)
+        slots = store.admit(blocks, 0.0).slots
+        store.arrive(slots)
+        store.unpin(slots)
     assert len(store) == 100
     assert len(store._book.names) < 3000
 
