@@ -18,7 +18,7 @@ import numpy as np
 from tierlab.simulator.metrics.latency import Latencies
 from tierlab.simulator.scenario.load import validate
 from tierlab.simulator.serving.engine import moves, new, schedule, state
-from tierlab.simulator.serving.engine.compiled import engine
+from tierlab.simulator.serving.engine.compiled import loop_of
 from tierlab.simulator.serving.engine.pool import release
 from tierlab.simulator.serving.run import Run, simulate
 
@@ -65,10 +65,10 @@ def measured(folder: Path) -> Figures:
 @contextmanager
 def changed(target: object, name: str, other: object) -> Iterator[None]:
     """Compile the loop with another function in place of a rule."""
-    engine.cache_clear()
+    loop_of.cache_clear()
     with mock.patch.object(target, name, other):
         yield
-    engine.cache_clear()
+    loop_of.cache_clear()
 
 
 def first_chunk(core, whole, hits, budget):

@@ -9,10 +9,12 @@ compiled for several sets of functions that it calls.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dis import get_instructions
 from types import CodeType, FunctionType
 from typing import Any
+
+from tierlab.kernels.base.held import load
 
 Compiled = Callable[..., Any]
 
@@ -43,21 +45,30 @@ class Binder:
         self._inner_options = {**_INNER, **({"forceinline": True} if inline else {})}
         self._made: dict[CodeType, Compiled] = {}
 
-    def entry(self, function: Compiled) -> Compiled:
+    def entry(self, function: Compiled, held: Sequence[Any] = ()) -> Compiled:
         """Compile a function that Python calls, and keep the machine code between runs.
 
         Numba's cache looks only at this function's own file, so the code of everything that it
         calls is part of its name.
+
+        Parameters
+        ----------
+        held
+            `Held.type` of leading arguments: Python passes `Held.at` in their place.
         """
-        digest = hashlib.sha256(repr(self._inner_options).encode())
+        digest = hashlib.sha256(repr((self._inner_options, *map(str, held))).encode())
         for text in sorted(_plain(reached) for reached in self._reached(function)):
             digest.update(text.encode())
         name = f"{function.__name__}_{digest.hexdigest()[:16]}"
-        copied = self._copy(function, name)
-        try:
-            return _njit(copied, cache=True, **_OPTIONS)
-        except RuntimeError:  # no folder to keep it in
-            return _njit(copied, **_OPTIONS)
+        return compiled(self._opened(function, name, held) if held else self._copy(function, name))
+
+    def _opened(self, function: Any, name: str, held: Sequence[Any]) -> FunctionType:
+        """Return a function that takes addresses and calls this one with what is there."""
+        scope = {f"_load{i}": load(kind) for i, kind in enumerate(held)}
+        template: Any = (_with_one, _with_two, _with_three)[len(held) - 1]
+        made = FunctionType(template.__code__, scope | {"_call": self._inner(function)}, name)
+        made.__qualname__, made.__module__ = name, __name__
+        return made
 
     def _inner(self, function: FunctionType) -> Compiled:
         code = function.__code__
@@ -93,6 +104,33 @@ class Binder:
             values = (self._value(current, key) for key in _names(current))
             todo += [value for value in values if isinstance(value, FunctionType)]
         return list(found.values())
+
+
+def compiled(function: FunctionType) -> Compiled:
+    """Compile a function that Python calls; keep the machine code where a folder allows it."""
+    try:
+        return _njit(function, cache=True, **_OPTIONS)
+    except RuntimeError:  # no folder to keep it in
+        return _njit(function, **_OPTIONS)
+
+
+def _call(*arguments: Any) -> Any:
+    """Stand for what the entries below call, and for what loads a tuple from its address."""
+
+
+_load0 = _load1 = _load2 = _call
+
+
+def _with_one(a: int, *rest: Any) -> Any:
+    return _call(_load0(a), *rest)
+
+
+def _with_two(a: int, b: int, *rest: Any) -> Any:
+    return _call(_load0(a), _load1(b), *rest)
+
+
+def _with_three(a: int, b: int, c: int, *rest: Any) -> Any:
+    return _call(_load0(a), _load1(b), _load2(c), *rest)
 
 
 def _njit(function: FunctionType, **options: Any) -> Compiled:

@@ -45,6 +45,11 @@ def pin_one(s: State, slot: int, parents: Any, guard: Any, pins: Any, step: int)
 def touch(s: State, slots: Any, now_s: float) -> None:
     """Count a use of those blocks that are cached, the last first."""
     s.real[NOW] = now_s
+    uses(s, slots)
+
+
+def uses(s: State, slots: Any) -> None:
+    """Count a use of those blocks that are cached, the last first."""
     for i in range(len(slots) - 1, -1, -1):
         if s.where[slots[i]] > 0:
             find(s, slots[i])

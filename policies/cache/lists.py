@@ -39,6 +39,20 @@ def move_front(s: State, head: int, slot: int) -> None:
         insert_behind(s, head, slot)
 
 
+def run_front(s: State, head: int, first: int, last: int) -> None:
+    """Move the run from `first` (ahead) to `last` (behind) of a list to its front."""
+    second = s.link[head, BEHIND]
+    if second == first:
+        return
+    behind, ahead = s.link[last, BEHIND], s.link[first, AHEAD]
+    s.link[ahead, BEHIND] = behind
+    s.link[behind, AHEAD] = ahead
+    s.link[head, BEHIND] = first
+    s.link[first, AHEAD] = head
+    s.link[last, BEHIND] = second
+    s.link[second, AHEAD] = last
+
+
 def last_free(s: State, head: int) -> int:
     """Return the slot nearest to the end that nobody holds, or 0."""
     slot = s.link[head, AHEAD]

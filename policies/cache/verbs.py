@@ -47,6 +47,9 @@ class Verbs:
         ``(state, slot) -> None``: takes a cached block out of the policy's lists, wherever it
         stands; `stays` where the policy cannot, and then no tier that must give up single blocks
         (exclusive ones) can run it.
+    uses, rise
+        ``(state, slots) -> None`` and ``(state, slot, parents) -> None``: what `guarded` has under
+        these names, where a policy can do it faster than by calling `find` for each block.
     aux, key, future
         Whether the state has these arrays.
     """
@@ -56,6 +59,8 @@ class Verbs:
     insert: Callable[[State, int], bool]
     stale: Callable[[State], bool] = never
     remove: Callable[[State, int], None] = stays
+    uses: Callable[[State, Any], None] | None = None
+    rise: Callable[[State, int, Any], None] | None = None
     aux: bool = False
     key: bool = False
     future: bool = False

@@ -7,9 +7,9 @@ so the miss counts are those of any exact LRU.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from tierlab.policies.cache.lists import last_free, move_front, push_front, unlink
+from tierlab.policies.cache.lists import AHEAD, last_free, move_front, push_front, run_front, unlink
 from tierlab.policies.cache.state import State
 from tierlab.policies.cache.verbs import Kept, Verbs
 
@@ -44,10 +44,35 @@ def remove(s: State, slot: int) -> None:
     unlink(s, slot)
 
 
+def uses(s: State, slots: Any) -> None:
+    """Move those blocks that are cached to the front, the last first; runs move at once.
+
+    A prompt that was used before stands in the queue as it is.
+    """
+    i = len(slots) - 1
+    while i >= 0:
+        last = slots[i]
+        if s.where[last] > 0:
+            while i > 0 and s.link[slots[i], AHEAD] == slots[i - 1]:
+                i -= 1
+            run_front(s, QUEUE, slots[i], last)
+        i -= 1
+
+
+def rise(s: State, slot: int, parents: Any) -> None:
+    """Move a block and those before it, while they are cached, to the front; runs move at once."""
+    while slot != 0 and s.where[slot] > 0:
+        last = slot
+        while parents[slot] != 0 and s.link[slot, AHEAD] == parents[slot]:
+            slot = parents[slot]
+        run_front(s, QUEUE, slot, last)
+        slot = parents[slot]
+
+
 @dataclass(frozen=True)
 class Lru(Kept):
     """Keep the most recently used blocks."""
 
     name: ClassVar[str] = "lru"
     paper: ClassVar[str] = "Mattson et al., Evaluation techniques for storage hierarchies, 1970"
-    verbs: ClassVar[Verbs] = Verbs(find, evict, insert, remove=remove)
+    verbs: ClassVar[Verbs] = Verbs(find, evict, insert, remove=remove, uses=uses, rise=rise)

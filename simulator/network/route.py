@@ -8,7 +8,7 @@ that it is staged in, carry the bytes at one rate at the same time, so the narro
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 from tierlab.hwmodels.device import Cxl, Gpu, Host, Ssd, Store, Switch
@@ -19,6 +19,8 @@ from tierlab.kernels.base.errors import BadInput
 from tierlab.kernels.base.names import near
 from tierlab.simulator.network.rules import Rules
 
+_MOST_COSTS = 4096
+"""Of one route that are remembered."""
 PAGE_BYTES = 4096
 """A drive reads and writes whole pages; its commands a second are stated for 4 KiB."""
 
@@ -83,6 +85,7 @@ class Route:
     commanded: tuple[int, ...]
     stream: str
     kernel_gpu: str
+    _costs: dict[tuple[float, float], Cost] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -90,7 +93,15 @@ class Route:
         return " > ".join(edge.name for edge, _ in self.legs)
 
     def cost(self, nbytes: float, pieces: float) -> Cost:
-        """Return what a copy of some pieces costs and takes a share of."""
+        """Return what a copy of some pieces costs and takes a share of; sizes recur."""
+        cost = self._costs.get((nbytes, pieces))
+        if cost is None:
+            if len(self._costs) >= _MOST_COSTS:
+                self._costs.clear()
+            cost = self._costs[nbytes, pieces] = self._cost(nbytes, pieces)
+        return cost
+
+    def _cost(self, nbytes: float, pieces: float) -> Cost:
         once_s, piece_s = self.issue[0]
         issue_s = once_s + piece_s * pieces
         for once_s, piece_s in self.issue[1:]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import simpy
 
@@ -27,6 +28,15 @@ class Flow:
     read_bytes: float = 0.0
     written_bytes: float = 0.0
     peak_bytes: float = 0.0
+
+
+class _Way(NamedTuple):
+    """One copy of a move: its ends, the drives that divide its pieces (0: memory), its stream."""
+
+    source: str
+    destination: str
+    nodes: int
+    stream: str | None
 
 
 class Group:
@@ -92,6 +102,7 @@ class Copier:
     ) -> None:
         self._env, self._tiers, self._network, self._places = env, tiers, network, places
         self.flows = {name: Flow() for name in (HBM, *(t.spec.name for t in tiers.tiers))}
+        self._known: dict[tuple[str, str], list[_Way]] = {}
         self._transfers: dict[Move, list[Transfer]] = {}
         self._in_flight = 0
         self._moved = moved
@@ -111,21 +122,23 @@ class Copier:
     def _send(self, move: Move, group: Group) -> None:
         self.flows[move.source].read_bytes += move.nbytes
         self.flows[move.destination].written_bytes += move.nbytes
-        ways = self._ways(move)
-        ended = Group(len(ways), partial(self._sent, move, group))
-        self._in_flight += len(ways) * (move.source == HBM)
+        ways = self._ways(move.source, move.destination)
+        number, cause = len(ways), _CAUSES[move.cause]
+        ended = partial(self._sent, move, group)
+        then = ended if number == 1 else Group(number, ended).one_less
+        self._in_flight += number * (move.source == HBM)
         self._transfers[move] = [
             self._network.submit(
-                source,
-                destination,
-                move.nbytes / len(ways),
-                pieces=self._pieces(move.pieces, destination, len(ways) // ranks),
+                way.source,
+                way.destination,
+                move.nbytes / number,
+                pieces=max(move.pieces / way.nodes, 1) if way.nodes else max(move.pieces, 1),
                 mechanism=move.mechanism,
-                cause=_CAUSES[move.cause],
-                stream=_stream(source, destination, len(ways) > ranks),
-                then=ended.one_less,
+                cause=cause,
+                stream=way.stream,
+                then=then,
             )
-            for source, destination, ranks in ways
+            for way in ways
         ]
 
     def _pieces(self, pieces: float, node: str, nodes: int) -> float:
@@ -136,20 +149,39 @@ class Copier:
         divided = isinstance(self._network.system.nodes[node], Ssd)
         return max(pieces / nodes if divided else pieces, 1)
 
-    def _ways(self, move: Move) -> list[tuple[str, str, int]]:
+    def _ways(self, source: str, destination: str) -> list[_Way]:
+        """Return the copies that make a move; they are the same for every such move."""
+        ways = self._known.get((source, destination))
+        if ways is None:
+            found = self._find_ways(source, destination)
+            ranks = found[0][2]
+            nodes = len(found) // ranks
+            ways = [
+                _Way(
+                    one,
+                    other,
+                    nodes if isinstance(self._network.system.nodes[other], Ssd) else 0,
+                    _stream(one, other, nodes > 1),
+                )
+                for one, other, _ in found
+            ]
+            self._known[source, destination] = ways
+        return ways
+
+    def _find_ways(self, source: str, destination: str) -> list[tuple[str, str, int]]:
         """Return the source, destination and number of ranks of each copy that makes a move.
 
         Every rank sends its part of each piece to every node that the tier is interleaved over.
         """
-        nodes = self._places.nodes[move.destination]
-        if move.source == HBM:
+        nodes = self._places.nodes[destination]
+        if source == HBM:
             gpus = self._places.gpus
             return [(gpu, node, len(gpus)) for gpu in gpus for node in nodes]
-        above = self._places.nodes[move.source]
+        above = self._places.nodes[source]
         pairs = range(max(len(above), len(nodes)))
         return [(above[i % len(above)], nodes[i % len(nodes)], 1) for i in pairs]
 
-    def _sent(self, move: Move, group: Group) -> None:
+    def _sent(self, move: Move, group: Group, _: Transfer | None = None) -> None:
         sent = self._transfers.pop(move, ())
         self._in_flight -= len(sent) * (move.source == HBM)
         if not move.over:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from tierlab.simulator.network.network import Network
 from tierlab.simulator.serving.engine import state
-from tierlab.simulator.serving.engine.compiled import lookups
+from tierlab.simulator.serving.engine.compiled import Lookups
 from tierlab.simulator.serving.kvcache import KvCache
 from tierlab.simulator.serving.replica import Replica
 from tierlab.simulator.serving.requests import Requests
@@ -34,6 +34,9 @@ class Node:
     tokens: int = 0
     sent: int = 0
 
+    def __post_init__(self) -> None:
+        self.lookups = Lookups(self.replica.core)
+
     @property
     def waiting(self) -> int:
         """Requests that its scheduler has not admitted."""
@@ -59,14 +62,15 @@ class _CachedTokens:
     _blocks: int = field(default=-1)
 
     def __call__(self, index: int) -> int:
-        core = self.nodes[index].replica.core
+        node = self.nodes[index]
+        core = node.replica.core
         if not core.reg[state.SHARING]:
             return 0
         size = int(core.reg[state.BLOCK_SIZE])
         if self._blocks < 0:
             self._blocks = (self.tokens - 1) // size
-            lookups().name_blocks(core.names, self.row, 0, self._blocks)
-        return int(lookups().match(core.blocks, core.names.scratch, self._blocks)) * size
+            node.lookups.name_blocks(self.row, 0, self._blocks)
+        return int(node.lookups.match(core.names.scratch, self._blocks)) * size
 
 
 class Fleet:

@@ -19,7 +19,7 @@ from simpy.events import EventPriority
 from tierlab.kernels.base.errors import BrokenLaw
 from tierlab.simulator.serving.clocks import Clock
 from tierlab.simulator.serving.engine import state
-from tierlab.simulator.serving.engine.compiled import engine
+from tierlab.simulator.serving.engine.compiled import Engine
 from tierlab.simulator.serving.engine.loop import submit
 from tierlab.simulator.serving.engine.state import Core
 from tierlab.simulator.serving.layers import Layers
@@ -65,7 +65,7 @@ class Replica:
     tape: Tape | None = None
 
     def __post_init__(self) -> None:
-        self._advance = engine(self.clock.module)
+        self._engine = Engine(self.core, self.clock.module, self.clock.arrays)
         self._rows: list[Floats] = []
         self._woken = False
         self._due: simpy.Event | None = None
@@ -128,7 +128,7 @@ class Replica:
         """Call the loop once and see to what it stopped for."""
         waits = self.exact or self.tiering is not None
         horizon_s = now_s if waits else float(self.env.peek())
-        stopped = self._advance(self.core, self.clock.arrays, now_s, horizon_s, self.exact)
+        stopped = self._engine.advance(now_s, horizon_s, self.exact)
         if stopped == state.LACKS_TIMES:
             self.clock.learn(int(self.core.reg[state.MISSING]))
         elif stopped == state.FULL:

@@ -21,7 +21,7 @@ from tierlab.policies.protocol import Loading
 from tierlab.simulator.network.network import Network
 from tierlab.simulator.serving.copier import Copier, Layerwise
 from tierlab.simulator.serving.engine import state
-from tierlab.simulator.serving.engine.compiled import lookups
+from tierlab.simulator.serving.engine.compiled import Lookups
 from tierlab.simulator.serving.engine.state import Core
 from tierlab.simulator.serving.estimates import Estimates
 from tierlab.simulator.serving.places import Places
@@ -64,7 +64,9 @@ class Tiering:
     reused: dict[str, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self._lookups = Lookups(self.core)
         self.copier = Copier(self.env, self.tiers, self.network, self.places, self.note)
+        self._widest = max((tier.blocks for tier in self.tiers.tiers), default=1)
         self._found: dict[int, Found] = {}
         self._told: dict[int, int] = {}
         self._prefetching: dict[int, Prefetch] = {}
@@ -72,11 +74,11 @@ class Tiering:
 
     def arrived(self, row: int, queue: Callable[[int], None]) -> None:
         """Take note of a request that arrives; `queue` it now or once its prefetch is over."""
-        names, hits = self._names(row), 0
+        names = self._names(row)
         self.tiers.requested(names, self.env.now)
         if self.tiers.prefetch.policy != "none":
-            hits = int(lookups().match(self.core.blocks, names, len(names)))
-            prefetch = self.tiers.plan_prefetch(names, hits, len(names), self.env.now)
+            hits = int(self._lookups.match(names, len(names)))
+            prefetch = self.tiers.plan_prefetch(names.copy(), hits, len(names), self.env.now)
             if prefetch is not None:
                 self._prefetch(row, prefetch, queue)
                 return
@@ -104,13 +106,12 @@ class Tiering:
             self._give_up(self._prefetching.pop(row))
         whole = int(r.input_tokens[row] + r.generated[row])
         most = (min(whole, int(r.input_tokens[row])) - 1) // int(reg[state.BLOCK_SIZE])
-        names = self._names(row)
-        found = self.tiers.lookup(names, hits, most, self.env.now)
+        found = self.tiers.lookup(self._names(row), hits, most, self.env.now)
         blocks = 0
         if found.blocks:
             blocks = self._blocks_to_load(found, whole)
         if blocks:
-            self._found[row] = found
+            self._found[row] = found._replace(names=found.names.copy())
         r.loads[row] = blocks
 
     def _blocks_to_load(self, found: Found, whole: int) -> int:
@@ -188,7 +189,7 @@ class Tiering:
     def _loaded(self, row: int, load: Load, began_s: float) -> None:
         now, reg, real = self.env.now, self.core.reg, self.core.real
         self.copier.copy(self.tiers.end_load(load, now))
-        lookups().loaded(self.core, row, load.tokens, now)
+        self._lookups.loaded(row, load.tokens, now)
         if reg[state.LOAD_MODE] != state.REQUEST_ASYNC:
             reg[state.HELD_UP] -= 1
         if reg[state.LOAD_MODE] == state.BLOCKING:
@@ -216,7 +217,8 @@ class Tiering:
         if stop <= start:
             return
         self._told[row] = stop
-        moves = self.tiers.computed(self._names(row), start, stop, self.env.now)
+        names = self._names_from(row, start, stop)
+        moves = self.tiers.computed(names, start, stop, self.env.now)
         if moves:
             then = self._pin(row, start, stop)
             self.copier.copy(moves, self._held_up(then) if self.core.reg[state.SAVING] else then)
@@ -243,7 +245,7 @@ class Tiering:
         blocks.holders[pinned] += 1
 
         def unpin() -> None:
-            lookups().unpin(blocks, pinned)
+            self._lookups.unpin(pinned)
             self.wake()
 
         return unpin
@@ -256,12 +258,22 @@ class Tiering:
         r, size = self.core.r, int(self.core.reg[state.BLOCK_SIZE])
         stop = int(r.input_tokens[row] + r.output_tokens[row] - 1) // size
         if stop > told:
-            names = self._names(row, stop)
+            names = self._names_from(row, told, stop)
             self.copier.copy(self.tiers.computed(names, told, stop, self.env.now, prompt=False))
 
-    def _names(self, row: int, blocks: int | None = None) -> Ints:
-        """Return the names of a request's leading blocks, by default those of its prompt, int64."""
-        if blocks is None:
-            blocks = int(self.core.r.input_tokens[row]) // int(self.core.reg[state.BLOCK_SIZE])
-        lookups().name_blocks(self.core.names, row, 0, blocks)
-        return self.core.names.scratch[:blocks].copy()
+    def _names(self, row: int) -> Ints:
+        """Return the names of a prompt's blocks, int64; the next names overwrite them."""
+        blocks = int(self.core.r.input_tokens[row]) // int(self.core.reg[state.BLOCK_SIZE])
+        self._lookups.name_blocks(row, 0, blocks)
+        return self.core.names.scratch[:blocks]
+
+    def _names_from(self, row: int, start: int, stop: int) -> Ints:
+        """Return int64[stop], the names from block `start` on, with those of a tier's block before.
+
+        What lies further ahead is 0: a request that comes back with a long prompt tells of little.
+        """
+        first = max(start - 2 * self._widest, 0)
+        self._lookups.name_blocks(row, first, stop)
+        names = np.zeros(stop, np.int64)
+        names[first:] = self.core.names.scratch[: stop - first]
+        return names

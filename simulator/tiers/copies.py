@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tierlab.kernels.base.errors import BrokenLaw
+from tierlab.policies.cache.state import SlotArray
 from tierlab.simulator.tiers import moves
 from tierlab.simulator.tiers.moves import Move
 from tierlab.simulator.tiers.spec import HBM
@@ -42,17 +43,23 @@ class Copies:
         wanted = self._wanted(target, blocks, cause)
         if not len(wanted.ids):
             return []
-        coming, evicted = tier.store.admit(wanted, now_s)
-        tier.counts.refused += int(len(coming) - coming.sum())
-        out = self._evicted(target, evicted, now_s)
-        if coming.any():
-            out.append(self._move(target, wanted.ids[coming], cause, origin))
-        return out + self._evicted(target, tier.store.shed(tier.over_watermark()), now_s)
+        come = tier.store.admit(wanted, now_s)
+        tier.counts.refused += len(wanted.ids) - come.number
+        out = self._evicted(target, come.gone, now_s)
+        if come.number:
+            ids = wanted.ids if come.number == len(wanted.ids) else wanted.ids[come.coming]
+            out.append(self._move(target, ids, come.slots, cause, origin))
+        if over := tier.over_watermark():
+            out += self._evicted(target, tier.store.shed(over), now_s)
+        return out
 
     def _wanted(self, target: int, blocks: Blocks, cause: str) -> Blocks:
         """Return the blocks that the tier lacks and may hold."""
         tier = self.tiers[target]
-        lacks = ~tier.store.held(blocks.ids)
+        number, held = tier.store.count_held(blocks.ids)
+        if not number and tier.takes_all and cause != moves.DEMOTION:
+            return blocks
+        lacks = ~held
         if not tier.spec.inclusive:
             for faster in self.tiers[:target]:
                 lacks &= ~faster.store.held(blocks.ids)
@@ -72,7 +79,7 @@ class Copies:
         tier.counts.refused += int((lacks & ~fits).sum())
         return fits
 
-    def _move(self, target: int, ids: Ints, cause: str, origin: int) -> Move:
+    def _move(self, target: int, ids: Ints, slots: SlotArray, cause: str, origin: int) -> Move:
         tier = self.tiers[target]
         down = origin < target
         lower = tier if down else self.tiers[origin]
@@ -92,11 +99,12 @@ class Copies:
             mechanism=lower.spec.mechanism,
             origin=origin,
             target=target,
+            slots=slots,
         )
 
-    def _evicted(self, source: int, evicted: Blocks, now_s: float) -> list[Move]:
+    def _evicted(self, source: int, slots: SlotArray, now_s: float) -> list[Move]:
         """Pass what a tier evicted to the one below, if that is written back."""
-        count = len(evicted.ids)
+        count = len(slots)
         if not count:
             return []
         tier, below = self.tiers[source], source + 1
@@ -104,7 +112,7 @@ class Copies:
         if below == len(self.tiers) or self.tiers[below].spec.write != "back":
             return []
         ratio = self.tiers[below].blocks // tier.blocks
-        groups = tier.store.groups(evicted, ratio)
+        groups = tier.store.groups(tier.store.describe(slots), ratio)
         latest_first = Blocks(*(column[::-1] for column in groups))
         out = self.offer(below, latest_first, now_s, moves.DEMOTION, source)
         gone = ~self.tiers[below].store.held(groups.ids)
@@ -115,22 +123,24 @@ class Copies:
         """Let the copied blocks be hit; return the copies that follow."""
         self._close(move)
         tier = self.tiers[move.target]
-        tier.store.arrive(move.ids)
+        tier.store.arrive(move.slots)
         counts = tier.counts
         counts.stored += len(move.ids)
         counts.stored_bytes += len(move.ids) * tier.spec.block_bytes
         if counted := _COUNTED.get(move.cause):
             setattr(counts, counted, getattr(counts, counted) + len(move.ids))
         self.leave_lower(move.target, move.ids)
-        if not self._written_through(move.target + 1):
-            return []
-        return self._through(move.target, tier.store.described(move.ids), now_s)
+        out: list[Move] = []
+        if self._written_through(move.target + 1):
+            out = self._through(move.target, tier.store.describe(move.slots), now_s)
+        tier.store.unpin(move.slots)
+        return out
 
     def cancel_move(self, move: Move) -> None:
         """Give up a copy: its blocks do not come, and their space is free again."""
         self._close(move)
         tier = self.tiers[move.target]
-        tier.store.give_up(move.ids)
+        tier.store.give_up(move.slots)
         tier.counts.cancelled += len(move.ids)
 
     def _close(self, move: Move) -> None:
@@ -152,8 +162,7 @@ class Copies:
         made = self.offer(below, store.groups(blocks, ratio), now_s, moves.THROUGH, source)
         for move in made:
             if move.origin == source and move.cause == moves.THROUGH:
-                store.pin(move.ids)
-                move.pinned = move.ids
+                move.pinned = store.pin(move.ids)
         return made
 
     def _written_through(self, target: int) -> bool:

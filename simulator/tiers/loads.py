@@ -87,14 +87,15 @@ class Loads(Copies):
         for segment in found.segments:
             if segment.start < stop:
                 legs.append(self._leg(found.names, segment, min(segment.stop, stop)))
+        pinned = []
         for leg in legs:
             tier = self.tiers[leg.index]
             if not tier.store.ready(leg.ids).all():
                 raise BrokenLaw(f"a load of blocks that are no longer in {leg.tier}")
-            tier.store.pin(leg.ids)
+            pinned.append(tier.store.pin(leg.ids))
             if not tier.spec.touch_all and leg.index > 0:
                 tier.store.touch(leg.ids, now_s)
-        return Load(found.names[:stop].copy(), tuple(legs))
+        return Load(found.names[:stop].copy(), tuple(legs), tuple(pinned))
 
     def _leg(self, names: Ints, segment: Segment, stop: int) -> Leg:
         tier = self.tiers[segment.tier]
@@ -135,8 +136,8 @@ class Loads(Copies):
         if load.over:
             raise BrokenLaw("a load ended twice")
         load.over = True
-        for leg in load.legs:
-            self.tiers[leg.index].store.unpin(leg.ids)
+        for leg, pinned in zip(load.legs, load.pinned, strict=True):
+            self.tiers[leg.index].store.unpin(pinned)
 
     def _promote(self, names: Ints, leg: Leg, now_s: float) -> list[Move]:
         """Bring what a lower tier served into the fastest; at once where it passed through it."""
@@ -160,13 +161,13 @@ class Loads(Copies):
         blocks = top.chain(names, -(-leg.start // top.blocks), int(stop) // top.blocks)
         if not len(blocks.ids):
             return []
-        tier.store.pin(leg.ids)
+        pinned = tier.store.pin(leg.ids)
         made = self.offer(0, blocks, now_s, cause, leg.index)
         own = [move for move in made if move.cause == cause and move.origin == leg.index]
         if own:
-            own[0].pinned = leg.ids
+            own[0].pinned = pinned
         else:
-            tier.store.unpin(leg.ids)
+            tier.store.unpin(pinned)
         return made
 
     def plan_prefetch(self, names: Ints, start: int, stop: int, now_s: float) -> Prefetch | None:
@@ -211,4 +212,4 @@ class Loads(Copies):
     def expire(self, now_s: float) -> None:
         """Let go of what has outlived its time."""
         for tier in self.tiers:
-            tier.counts.expired += len(tier.store.expire(now_s).ids)
+            tier.counts.expired += tier.store.expire(now_s)

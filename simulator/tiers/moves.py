@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from tierlab.policies.cache.state import SlotArray
 from tierlab.simulator.tiers.store import Ints
 
 STORE, THROUGH, WRITE_BACK = "store", "write_through", "write_back"
@@ -26,8 +27,8 @@ class Move:
         Names of tiers, `HBM` for the engine's blocks.
     cause
         One of `CAUSES`.
-    ids
-        int64, names of the blocks at the destination.
+    ids, slots
+        int64 and int32, names of the blocks at the destination, and their slots there.
     tokens, nbytes, pieces
         What crosses the link, compressed as it is stored lower down.
     mechanism
@@ -44,7 +45,8 @@ class Move:
     mechanism: str
     origin: int = field(repr=False)
     target: int = field(repr=False)
-    pinned: Ints | None = field(default=None, repr=False)
+    slots: SlotArray = field(repr=False)
+    pinned: SlotArray | None = field(default=None, repr=False)
     over: bool = field(default=False, repr=False)
 
 
@@ -107,10 +109,19 @@ class Leg:
 
 @dataclass(eq=False)
 class Load:
-    """A load under way: its blocks are pinned until `Hierarchy.end_load`."""
+    """A load under way: its blocks are pinned until `Hierarchy.end_load`.
+
+    Attributes
+    ----------
+    names
+        int64, engine blocks of the prompt up to where the load ends.
+    legs, pinned
+        The parts, and the slots of each part's blocks in its tier.
+    """
 
     names: Ints
     legs: tuple[Leg, ...]
+    pinned: tuple[SlotArray, ...]
     over: bool = False
 
     @property

@@ -72,6 +72,7 @@ class Tier:
         self.tracker = Tracker(spec.tracked, f"tiers.{spec.name}.tracked") if counted else None
         self.staged = 0
         self.history = History()
+        self.takes_all = spec.inclusive and spec.store_after_uses <= 1
 
     def ids(self, names: Ints, first: int = 0, last: int | None = None) -> Ints:
         """Return the tier's names for its blocks first <= block < last of a prompt."""

@@ -21,28 +21,15 @@ class Tracker(Store):
 
     def note(self, ids: Ints) -> None:
         """Count one use of each block; where not all fit, of the leading ones."""
-        slots = self._enter(ids[: self.capacity])
-        self._depth[slots[self._state.where[slots] <= 0]] = 0
-        roots, gone = np.zeros_like(slots), np.empty(len(slots), np.int32)
-        coming = np.empty(len(slots), np.bool_)
-        self._loops.bring(
-            self._state,
-            slots,
-            roots,
-            self._parents,
-            self._guard,
-            self._pins,
-            self._ready,
-            coming,
-            gone,
-            False,
-        )
-        self._ready[slots] = 1
-        self._pin(slots[coming], -1)
-        self._depth[slots] += 1
+        ids = np.ascontiguousarray(ids[: self.capacity], np.int64)
+        work, coming = np.empty((3, len(ids)), np.int32), np.empty(len(ids), np.bool_)
+        lacks = self._do["note"](self._at, ids, work, coming)
+        if lacks:
+            self._make_room(lacks)
+            self._do["note"](self._at, ids, work, coming)
 
     def uses(self, ids: Ints) -> NDArray[np.int64]:
         """Return how often each block was asked for, 0 where that is not remembered."""
-        slots = self._look(ids)
-        out: NDArray[np.int64] = np.where(self._state.where[slots] > 0, self._depth[slots], 0)
+        slots, book = self.slots(ids), self._book
+        out: NDArray[np.int64] = np.where(book.state.where[slots] > 0, book.depth[slots], 0)
         return out

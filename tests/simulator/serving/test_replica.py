@@ -1,3 +1,5 @@
+from functools import partial
+
 import numpy as np
 import pytest
 
@@ -183,8 +185,12 @@ def test_plain_python_does_what_the_compiled_loop_does(trace, served, monkeypatc
             made, step_s=0.3, design="vllm", blocks=40, async_scheduling=True, max_num_seqs=6
         )
 
+    class Plain:
+        def __init__(self, core, clock, times):
+            self.advance = partial(loop.advance, core, times)
+
     compiled = run()
-    monkeypatch.setattr(replica, "engine", lambda clock: loop.advance)
+    monkeypatch.setattr(replica, "Engine", Plain)
     plain = run()
     assert compiled.requests.preemptions.sum() > 0
     for name in ("scheduled_s", "first_token_s", "last_token_s", "reused", "recomputed"):

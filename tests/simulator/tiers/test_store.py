@@ -107,15 +107,18 @@ def test_lru_is_what_a_dictionary_would_do(capacity, steps):
         if verb == "admit":
             part = ids[min(first, length - 1) :]
             blocks = chain(ids, min(first, length - 1))
-            mask, gone = store.admit(blocks, 0.0)
+            come = store.admit(blocks, 0.0)
+            mask, gone = come.coming, store.describe(come.gone)
             expected, lost = slow.admit(part, blocks.parents.tolist())
             assert (mask.tolist(), gone.ids.tolist()) == (expected, lost)
             assert gone.parents.tolist() == [slow.parent[b] for b in lost]
             if mask.any():
-                coming.append(blocks.ids[mask])
+                coming.append((blocks.ids[mask], come.slots))
         elif verb in ("arrive", "give_up") and coming:
-            new = coming.pop(0)
-            getattr(store, verb)(new)
+            new, slots = coming.pop(0)
+            getattr(store, verb)(slots)
+            if verb == "arrive":
+                store.unpin(slots)
             slow.pin(new.tolist(), -1)
             if verb == "arrive":
                 slow.ready |= set(new.tolist())
@@ -123,19 +126,18 @@ def test_lru_is_what_a_dictionary_would_do(capacity, steps):
                 slow.order = [b for b in slow.order if b not in new]
         elif verb == "pin" and store.ready(np.array(ids)).any():
             here = np.array(ids)[store.ready(np.array(ids))]
-            store.pin(here)
+            pinned.append((here, store.pin(here)))
             slow.pin(here.tolist(), 1)
-            pinned.append(here)
         elif verb == "unpin" and pinned:
-            here = pinned.pop()
-            store.unpin(here)
+            here, slots = pinned.pop()
+            store.unpin(slots)
             slow.pin(here.tolist(), -1)
         elif verb == "shed":
             expected = []
             while len(expected) < shared and len(slow.order) > len(slow.stuck()):
                 expected.append(slow.victim())
                 slow.order.remove(expected[-1])
-            assert store.shed(shared).ids.tolist() == expected
+            assert store.describe(store.shed(shared)).ids.tolist() == expected
         elif verb == "touch":
             store.touch(np.array(ids), 0.0)
             slow.touch(ids)
@@ -159,33 +161,35 @@ def test_any_policy_keeps_pins_and_leaves_and_its_capacity(name, capacity, steps
         ids = prompt(family, shared, length)
         parent |= dict(zip(ids, [0, *ids[:-1]], strict=True))
         here = set(store.names().tolist())
-        held = {b for new in coming for b in new.tolist()}
+        held = {b for new, _ in coming for b in new}
         if verb == "shed":
-            gone = store.shed(shared).ids.tolist()
+            gone = store.describe(store.shed(shared)).ids.tolist()
         elif verb == "touch":
             gone = store.touch(np.array(ids), 0.0) or []
         elif verb == "unpin":
-            gone = store.remove(np.array(ids)).tolist()
+            gone = store.describe(store.remove(np.array(ids))).ids.tolist()
             assert here - set(gone) == set(store.names().tolist())
             continue
         else:
-            mask, evicted = store.admit(chain(ids, min(first, length - 1)), 0.0)
-            gone = evicted.ids.tolist()
-            new = np.array(ids[min(first, length - 1) :])[mask]
-            here |= set(new.tolist())
-            coming.append(new)
+            come = store.admit(chain(ids, min(first, length - 1)), 0.0)
+            gone = store.describe(come.gone).ids.tolist()
+            new = np.array(ids[min(first, length - 1) :])[come.coming].tolist()
+            here |= set(new)
+            coming.append((new, come.slots))
         assert not held & set(gone)
         left = set(store.names().tolist())
         assert left == here - set(gone)
         assert not {parent[b] for b in left} & set(gone)
         assert store.guarded <= len(store) <= capacity
         if end and coming:
-            store.arrive(coming.pop(0))
-    for new in coming:
-        store.give_up(new)
+            slots = coming.pop(0)[1]
+            store.arrive(slots)
+            store.unpin(slots)
+    for _, slots in coming:
+        store.give_up(slots)
     assert store.guarded == 0
     here = set(store.names().tolist())
-    assert set(store.shed(10**6).ids.tolist()) == here
+    assert set(store.describe(store.shed(10**6)).ids.tolist()) == here
     assert len(store) == 0
 
 
@@ -193,10 +197,11 @@ def test_names_that_are_gone_leave_no_trace():
     store = Store(policy("lru"), 100, "t")
     for start in range(1, 200_000, 50):
         blocks = chain(list(range(start, start + 50)))
-        mask, _ = store.admit(blocks, 0.0)
-        store.arrive(blocks.ids[mask])
+        slots = store.admit(blocks, 0.0).slots
+        store.arrive(slots)
+        store.unpin(slots)
     assert len(store) == 100
-    assert len(store._state.where) < 3000
+    assert len(store._book.names) < 3000
 
 
 def test_an_exclusive_tier_can_run_every_policy_that_lists_blocks():
