@@ -12,11 +12,14 @@ import click
 Sources of --from:
   aiconfigurator   public silicon tables of the PyPI package aiconfigurator-core
   FILE             a .parquet or .csv with the columns of 'tierlab predict' and 'seconds'
+  FOLDER           a profile in LLMServingSim's layout: dense.csv, per_sequence.csv,
+                   attention.csv, profile_meta.yaml
 
 \b
 Examples:
   tierlab calibrate --from aiconfigurator --system h200_sxm --framework vllm -o h200.json
   tierlab calibrate --from measured.parquet --hardware ./my-gpu.toml -o mine.json
+  tierlab calibrate --from vllm_rtx4090/ -o rtx-4090.json
 """,
 )
 @click.option("--from", "source", required=True, metavar="SOURCE", help="Where the times are from.")

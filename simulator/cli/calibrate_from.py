@@ -29,7 +29,8 @@ def calibrate_from(
     Parameters
     ----------
     source
-        One of `SOURCES`, or the path of a table with the columns of ``predict`` and ``seconds``.
+        One of `SOURCES`, the path of a table with the columns of ``predict`` and ``seconds``, or
+        of a folder with a profile.
     output
         The file, .json.
     system, framework, version
@@ -57,6 +58,8 @@ def calibrate_from(
         raise BadInput("-o", f"cannot write {output}", "FILE.json in a folder that exists")
     if source in SOURCES:
         gpu, parts, how = _public(system, framework, version, tables, hardware)
+    elif Path(source).is_dir():
+        gpu, parts, how = _profile(Path(source), hardware)
     else:
         gpu, parts, how = _own(source, hardware)
     fitted = fit_all(parts, machine_of(gpu), Options(points=points), _say)
@@ -99,6 +102,23 @@ def _public(
     return gpu, kept, f"aiconfigurator --system {system} --framework {framework}"
 
 
+def _profile(folder: Path, hardware: str | None) -> tuple[Gpu, list[Measured], str]:
+    from tierlab.hwmodels.catalogue import load_system
+    from tierlab.hwmodels.time.roofline import Roofline, roofline_device
+    from tierlab.hwmodels.time.silicon.profiled import profiled_gpu, read_profile
+    from tierlab.hwmodels.time.silicon.tables import check_part
+    from tierlab.kernels.base.errors import BadInput
+
+    named = profiled_gpu(folder, "--from")
+    gpu = load_system(named.removeprefix("NVIDIA "), str(folder)).gpu
+    if hardware is not None and load_system(hardware, "--hardware").gpu != gpu:
+        raise BadInput("--hardware", f"{hardware!r}, but {folder} is of {named}", gpu.name)
+    parts, roofline = read_profile(folder, "--from"), Roofline(roofline_device(gpu, None))
+    for part in parts:
+        check_part(part, roofline, str(folder))
+    return gpu, parts, f"{folder.name} (a profile)"
+
+
 def _own(source: str, hardware: str | None) -> tuple[Gpu, list[Measured], str]:
     from tierlab.hwmodels.catalogue import load_system
     from tierlab.hwmodels.time.roofline import Roofline, roofline_device
@@ -109,7 +129,7 @@ def _own(source: str, hardware: str | None) -> tuple[Gpu, list[Measured], str]:
 
     path = as_path(source, (".parquet", ".csv"))
     if path is None:
-        accepted = f"{near(source, SOURCES)} or a .parquet or .csv"
+        accepted = f"{near(source, SOURCES)} a .parquet or .csv, or a profile's folder"
         raise BadInput("--from", f"unknown source {source!r}", accepted)
     if hardware is None:
         raise BadInput("--hardware", "is missing", "the device that was measured")

@@ -15,6 +15,7 @@ GROUP_COLUMNS = {
     "gemm": ("n", "k"),
     "prefill_attention": ("heads", "kv_heads", "head_dim"),
     "decode_attention": ("heads", "kv_heads", "head_dim"),
+    "elementwise": ("n",),
 }
 """What is held out together: shapes that a model's architecture fixes, never single rows."""
 

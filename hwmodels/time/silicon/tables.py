@@ -56,7 +56,7 @@ def read_table(frame: pl.DataFrame, roofline: TimeModel, where: str) -> list[Mea
             op, DTYPES[key[1]], DTYPES[key[2]], framework, version, kernel, bool(key[3])
         )
         part = Measured(name, where, ops.take(rows), seconds[rows])
-        _check(part, roofline, where)
+        check_part(part, roofline, where)
         parts.append(part)
     return parts
 
@@ -82,7 +82,8 @@ def _labels(frame: pl.DataFrame) -> list[tuple[str, str, str]]:
     return list(zip(*columns, strict=True))
 
 
-def _check(part: Measured, roofline: TimeModel, where: str) -> None:
+def check_part(part: Measured, roofline: TimeModel, where: str) -> None:
+    """Refuse too few rows of a kernel, and times in what must be another unit."""
     if len(part) < FEWEST:
         what = f"only {len(part)} rows of {part.key.label()}"
         raise BadInput(where, what, f"{FEWEST} or more of each kernel")

@@ -21,11 +21,13 @@ SHAPES = {
     },
     "prefill_attention": {"batch": (1, 4, 16), "q_len": (16, 128, 1024, 4096), "kv_len": (0,)},
     "gemm": {"m": (1, 16, 100, 512, 2048, 8192)},
+    "elementwise": {"m": (1, 16, 100, 512, 2048, 8192, 65536)},
 }
 FIXED = {
     "decode_attention": {"heads": (8, 32, 64), "group": (1, 4, 8), "head_dim": (64, 128)},
     "prefill_attention": {"heads": (8, 32, 64), "group": (1, 4, 8), "head_dim": (64, 128)},
     "gemm": {"n": (512, 2048, 6144, 16384), "k": (256, 1024, 4096, 14336)},
+    "elementwise": {"n": (128, 512, 1000, 2048, 4096, 6144, 14336, 28672)},
 }
 
 
@@ -35,6 +37,8 @@ def grid(op: str) -> OpTable:
     columns = {name: a.ravel().astype(float) for name, a in zip(axes, mesh, strict=True)}
     if op == "prefill_attention":
         columns["kv_len"] = columns["q_len"]
+    if op == "elementwise":
+        columns["bytes"] = 4.0 * columns["m"] * columns["n"]
     if "group" in columns:
         columns["kv_heads"] = columns["heads"] / columns.pop("group")
     return OpTable.build(op, "bf16", "bf16", **columns)
