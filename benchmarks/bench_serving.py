@@ -1,11 +1,12 @@
 """What a request costs the serving engine, beside AISimulate where its command is given.
 
-python benchmarks/bench_serving.py [--peer AISIMULATE | --mooncake TRACE | --growing]
+python benchmarks/bench_serving.py [--peer AISIMULATE | --mooncake TRACE | --growing | --clocks]
 
 Poisson arrivals of 1,024-token prompts and 256-token answers at 5 a second, Qwen3-32B in fp8 on one
 H200. Prints wall time at 2,000 and 20,000 requests and the marginal cost between them, and where
 AISIMULATE (the path of its command) is given the ratio of both, measured in turns. The others print
-the Mooncake conversation trace on eight replicas, and the cost of a request up to 1,000,000.
+the Mooncake conversation trace on eight replicas, the cost of a request up to 1,000,000, and what
+kernel models cost beside the roofline, in turns and in seconds of processor time.
 """
 
 import json
@@ -14,6 +15,7 @@ import resource
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -40,8 +42,10 @@ engine:
 """
 
 
-def ours(requests: int) -> float:
-    """Return the seconds of one simulation."""
+def ours(
+    requests: int, model: str = "roofline", clock: Callable[[], float] = time.perf_counter
+) -> float:
+    """Return the seconds of one simulation with a time model."""
     lengths = {"input_tokens": 1024, "output_tokens": 256, "requests_per_s": 5.0}
     scenario = validate(
         {
@@ -49,12 +53,13 @@ def ours(requests: int) -> float:
             "hardware": "H200",
             "design": "vllm",
             "workload": {"generator": "poisson", "parameters": {"requests": requests, **lengths}},
+            "time": {"model": model},
         },
         "benchmark",
     )
-    start = time.perf_counter()
+    start = clock()
     simulate(scenario)
-    return time.perf_counter() - start
+    return clock() - start
 
 
 def peer(command: str, requests: int, folder: Path) -> float:
@@ -106,6 +111,21 @@ def against_peer(command: str | None) -> None:
         print(f"ratio of the marginal costs, tierlab / AISimulate: {margins[0] / margins[1]:.2f}")
 
 
+def clocks() -> None:
+    """Print what a run costs with kernel models, over what it costs with the roofline."""
+    models = ("roofline", "silicon")
+    best = {(m, n): float("inf") for m in models for n in SIZES}
+    for _ in range(1 + REPEATS):
+        for (m, n), before in best.items():
+            best[m, n] = min(before, ours(n, m, time.process_time))
+    print(f"best of {1 + REPEATS}: seconds at {SIZES[0]:,} and {SIZES[1]:,} requests,")
+    print("and the marginal cost of a request in ms")
+    for m in models:
+        show(m, {n: best[m, n] for n in SIZES})
+    ratios = [best[models[1], n] / best[models[0], n] for n in SIZES]
+    print(f"silicon / roofline: {', '.join(f'{r:.3f}' for r in ratios)}")
+
+
 def growing() -> None:
     """Print the cost of a request as runs grow."""
     print("requests, seconds, ms a request, peak memory of this process in MB")
@@ -142,10 +162,13 @@ def peak_mb() -> float:
 @click.command()
 @click.option("--peer", "command", help="path of AISimulate's command")
 @click.option("--mooncake", "trace", help="path of conversation_trace.jsonl: this alone")
+@click.option("--clocks", "both", is_flag=True, help="silicon beside the roofline: this alone")
 @click.option("--growing", "grows", is_flag=True, help="up to 1,000,000 requests: this alone")
-def main(command: str | None, trace: str | None, grows: bool) -> None:
+def main(command: str | None, trace: str | None, grows: bool, both: bool) -> None:
     """Time the serving engine."""
-    if trace:
+    if both:
+        clocks()
+    elif trace:
         mooncake(trace)
     elif grows:
         ours(50)

@@ -1,0 +1,1 @@
+"""What attention costs under different schedules: traffic, arithmetic and time."""

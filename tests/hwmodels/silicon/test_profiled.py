@@ -1,0 +1,95 @@
+"""A profile of whole-step kernels as measurements of operations."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tierlab.hwmodels.catalogue import load_device
+from tierlab.hwmodels.time.silicon.make import silicon
+from tierlab.hwmodels.time.silicon.profiled import LAYERS, read_profile
+from tierlab.hwmodels.time.times import CALIBRATED
+from tierlab.kernels.base.errors import BadInput
+
+META = "gpu: NVIDIA GeForce RTX 4090\nmodel: meta-llama/Llama-3.1-8B\nvllm_version: 0.19.0\n"
+HEAD = {
+    "dense.csv": "layer,tokens,time_us",
+    "per_sequence.csv": "layer,sequences,time_us",
+    "attention.csv": "prefill_chunk,kv_prefill,n_decode,kv_decode,time_us",
+}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Return a function that writes a small profile, with some files replaced."""
+
+    def write(**replaced: str) -> Path:
+        counts = range(1, 5)
+        rows = {
+            "dense.csv": [f"{layer},{n},{10 + n}" for layer in sorted(set(LAYERS)) for n in counts],
+            "per_sequence.csv": [
+                f"{x},{n},{20 + n}" for x in ("lm_head", "sampler") for n in counts
+            ],
+            "attention.csv": ["0,0,2,64,9", "0,0,4,128,12", "16,32,0,0,8", "16,0,2,64,15"],
+        }
+        for name, lines in rows.items():
+            text = "\n".join([HEAD[name], *lines]) + "\n"
+            (tmp_path / name).write_text(replaced.get(name.partition(".")[0], text))
+        (tmp_path / "profile_meta.yaml").write_text(replaced.get("meta", META))
+        return tmp_path
+
+    return write
+
+
+def test_kernels_get_the_sizes_of_the_model(folder):
+    parts = {p.key.op: p for p in read_profile(folder(), "--from")}
+    gemm = parts["gemm"]
+    sizes = {(int(n), int(k)) for n, k in zip(gemm.ops["n"], gemm.ops["k"], strict=True)}
+    assert sizes == {(6144, 4096), (4096, 4096), (28672, 4096), (4096, 14336), (128256, 4096)}
+    head = gemm.take(gemm.ops["n"] == 128256)
+    np.testing.assert_allclose(head.seconds, [21e-6, 22e-6, 23e-6, 24e-6])
+    assert len(parts["elementwise"]) == 4 * 5
+    assert {p.key.framework + p.key.version for p in parts.values()} == {"vllm0.19.0"}
+
+
+def test_attention_is_taken_where_it_runs_alone(folder):
+    parts = {p.key.op: p for p in read_profile(folder(), "--from")}
+    decode, prefill = parts["decode_attention"], parts["prefill_attention"]
+    assert decode.ops["batch"].tolist() == [2, 4]
+    assert decode.ops["kv_len"].tolist() == [64, 128]
+    assert (prefill.ops["q_len"].tolist(), prefill.ops["kv_len"].tolist()) == ([16], [48])
+    assert decode.ops["heads"].tolist() == [32, 32]
+    np.testing.assert_allclose(prefill.seconds, [8e-6])
+
+
+BAD = {
+    "no gpu": ({"meta": META.replace("gpu:", "card:")}, "key 'gpu' is missing"),
+    "unknown model": ({"meta": META.replace("8B", "8C")}, "unknown model"),
+    "hybrid model": ({"meta": META.replace("Llama-3.1-8B", "DeepSeek-V3")}, "other layers"),
+    "negative": ({"dense": "layer,tokens,time_us\nact_fn,1,-3\n"}, "dense.csv:2: time_us is '-3'"),
+    "nan": ({"dense": "layer,tokens,time_us\nact_fn,1,nan\n"}, "time_us is 'nan'"),
+    "text": ({"attention": HEAD["attention.csv"] + "\n0,0,2,many,9\n"}, "kv_decode is 'many'"),
+    "no column": ({"dense": "layer,count,time_us\nact_fn,1,3\n"}, "no column 'tokens'"),
+    "short line": ({"dense": "layer,tokens,time_us\nact_fn,1\n"}, "dense.csv:2: 2 cells"),
+    "empty": ({"dense": ""}, "no column 'layer'"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_profiles_are_refused_in_one_line(case, folder):
+    replaced, expected = BAD[case]
+    with pytest.raises(BadInput) as caught:
+        read_profile(folder(**replaced), "--from")
+    assert expected in caught.value.line()
+    assert "\n" not in caught.value.line()
+
+
+@pytest.mark.shared("measured/vllm_rtx4090/dense.csv")
+def test_the_calibration_that_ships_is_near_its_profile(shared_dir):
+    model = silicon(None, load_device("rtx4090", "test"), None, "test")
+    limits = {"gemm": 0.03, "elementwise": 0.10, "decode_attention": 0.03, "prefill_attention": 0.1}
+    for part in read_profile(shared_dir / "measured" / "vllm_rtx4090", "test"):
+        times = model.predict(part.ops)
+        assert (times.source == CALIBRATED).all()
+        error = np.abs(times.seconds - part.seconds).sum() / part.seconds.sum()
+        assert error < limits[part.key.op]
