@@ -8,6 +8,7 @@ from pathlib import Path
 from tierlab.hwmodels.device import Gpu
 from tierlab.hwmodels.link import Link
 from tierlab.hwmodels.time.roofline import Roofline, roofline_device
+from tierlab.hwmodels.time.silicon.make import silicon
 from tierlab.hwmodels.time.table import load_table
 from tierlab.hwmodels.time.times import TimeModel
 from tierlab.kernels.base.errors import BadInput
@@ -30,7 +31,7 @@ def _table(path: Path | None, gpu: Gpu, peer_link: Link | None, where: str) -> T
     return load_table(path, where, Roofline(roofline_device(gpu, peer_link)), gpu.name)
 
 
-TIME_MODELS: dict[str, Maker] = {"roofline": _roofline, "table": _table}
+TIME_MODELS: dict[str, Maker] = {"roofline": _roofline, "table": _table, "silicon": silicon}
 """Name -> what makes the model of (file, GPU, peer link, where the name was given)."""
 
 
@@ -40,7 +41,8 @@ def time_model(spec: str, gpu: Gpu, peer_link: Link | None, where: str) -> TimeM
     Parameters
     ----------
     spec
-        ``roofline``; or measured times: ``table:PATH``, or just the path of a .csv or folder.
+        ``roofline``; ``silicon`` with the calibration that ships for the device, or
+        ``silicon:FILE``; or measured times: ``table:PATH``, or the path of a .csv or folder.
     gpu, peer_link
         The device, and the link to its peers if it has one. A table leaves to this device's
         roofline what it does not cover.

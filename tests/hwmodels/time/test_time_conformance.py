@@ -8,6 +8,7 @@ import pytest
 from tierlab.hwmodels.catalogue import load_device, load_link
 from tierlab.hwmodels.device import Gpu
 from tierlab.hwmodels.time.registry import TIME_MODELS, time_model
+from tierlab.hwmodels.time.silicon.model import Silicon
 from tierlab.hwmodels.time.times import SOURCES, TimeModel, Times
 from tierlab.kernels.base.errors import BadInput
 from tierlab.kernels.ops.table import OpTable
@@ -36,7 +37,9 @@ def write_table(folder: Path) -> Path:
 
 @pytest.fixture(params=sorted(TIME_MODELS))
 def model(request: pytest.FixtureRequest, tmp_path: Path) -> TimeModel:
-    spec = {"roofline": "roofline", "table": str(write_table(tmp_path))}[request.param]
+    table = str(write_table(tmp_path))
+    specs = {"roofline": "roofline", "silicon": "silicon", "table": table}
+    spec = specs[request.param]
     return time_model(spec, gpu(), load_link("nvlink4", "test"), "--time")
 
 
@@ -156,8 +159,15 @@ def test_more_work_never_takes_less_time(model: TimeModel) -> None:
         OpTable.build("elementwise", "bf16", bytes=sizes * 1000.0),
         OpTable.build("all_reduce", "bf16", devices=8, bytes=sizes * 1000.0),
     ]
+    # Measured silicon is not monotone where launch dominates (a 4096 x 4096 product on the H200
+    # takes 13.9 us for 17 rows and 12.0 us for 64), so a model calibrated on it is held to twice
+    # the work, where the work takes its time.
+    silicon = isinstance(model, Silicon)
+    apart, least_s = (12, 30e-6) if silicon else (1, 0.0)
     for ladder in ladders:
-        assert (np.diff(model.predict(ladder).seconds) >= 0).all()
+        seconds = model.predict(ladder).seconds
+        less, more = seconds[:-apart], seconds[apart:]
+        assert (more >= less)[less > least_s].all()
 
 
 def test_it_says_what_it_stands_for(model: TimeModel) -> None:

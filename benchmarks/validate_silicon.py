@@ -1,0 +1,123 @@
+"""Hold the kernel models against public silicon, and make what ships from it.
+
+    python benchmarks/validate_silicon.py [--tables DIR] datasheet [--write FILE]
+    python benchmarks/validate_silicon.py [--tables DIR] points
+    python benchmarks/validate_silicon.py [--tables DIR] ship FOLDER
+
+Held-out shapes of calibrated models are `tierlab validate`. `datasheet` leaves out an
+architecture as a whole and writes the constants of all; `points` shows the held-out error against
+the number of measurements fitted; `ship` writes the calibrations of the five devices. The tables
+are those of the PyPI package aiconfigurator-core (Apache-2.0; 0.12.0 was used), installed, or
+unpacked into DIR. docs/results/silicon.md keeps the output.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+from pathlib import Path
+
+import numpy as np
+
+from tierlab.hwmodels.catalogue import load_device
+from tierlab.hwmodels.device import Gpu
+from tierlab.hwmodels.time.silicon.aiconfigurator import DEVICES, read_system
+from tierlab.hwmodels.time.silicon.calibration import ANY_DEVICE, Calibration, dump
+from tierlab.hwmodels.time.silicon.fit import Options, fit
+from tierlab.hwmodels.time.silicon.fitted import stratum
+from tierlab.hwmodels.time.silicon.holdout import score, split
+from tierlab.hwmodels.time.silicon.machine import Machine, machine_of
+from tierlab.hwmodels.time.silicon.pooled import (
+    ARCHITECTURE,
+    Part,
+    default_parts,
+    fit_pooled,
+    leave_out,
+)
+from tierlab.simulator.cli.calibrate_from import calibrate_from
+
+COUNTS = (50, 200, 1000, 8000)
+
+
+def machine(name: str) -> Machine:
+    device = load_device(name, name)
+    if not isinstance(device, Gpu):
+        raise TypeError(name)
+    return machine_of(device)
+
+
+def kernels(tables: Path | None) -> dict[tuple[str, str, str, bool], list[Part]]:
+    """Return the default kernel of each device, by what it computes."""
+    found: dict[tuple[str, str, str, bool], list[Part]] = {}
+    for system, name in DEVICES.items():
+        for key, part in default_parts(read_system(system, "vllm", None, tables)).items():
+            found.setdefault(key, []).append((part, machine(name)))
+    return found
+
+
+def datasheet(tables: Path | None, write: Path | None) -> None:
+    print("| kernel | left out | device | points | median | p90 | by time | bias", end=" ")
+    print("| under 20 us | 20-100 us | over 100 us |\n" + "|---" * 11 + "|")
+    pooled = []
+    for parts in kernels(tables).values():
+        left_out = []
+        for name in dict.fromkeys(ARCHITECTURE.values()):
+            if {ARCHITECTURE[m.name] for _, m in parts} <= {name}:
+                continue
+            model, unseen = leave_out(parts, name)
+            left_out.append((model, unseen))
+            for measured, device in unseen:
+                error = model.seconds(measured.ops, device)[0] / measured.seconds - 1.0
+                size, true = np.abs(error), measured.seconds
+                strata = [size[stratum(true) == s] for s in range(3)]
+                cells = [np.median(size), np.quantile(size, 0.9), (size * true).sum() / true.sum()]
+                cells += [np.median(error)] + [np.median(s) if len(s) else np.nan for s in strata]
+                shown = " | ".join(f"{100 * c:.0f}%" for c in cells)
+                what = f"{measured.key.label()} | {name} | {device.name}"
+                print(f"| {what} | {len(true):,} | {shown} |", flush=True)
+        pooled.append(fit_pooled(parts, left_out))
+    if write is not None:
+        today = datetime.datetime.now(datetime.UTC).date()
+        made = f"{today}: benchmarks/validate_silicon.py datasheet"
+        write.write_text(dump(Calibration(ANY_DEVICE, made, tuple(pooled))), encoding="utf-8")
+
+
+def points(tables: Path | None) -> None:
+    print("| kernel on H200 | fitted | surface | under 20 us | 20-100 us | over 100 us |")
+    print("|---|---|---|---|---|---|")
+    device = machine("H200")
+    for key, part in default_parts(read_system("h200_sxm", "vllm", None, tables)).items():
+        if key[3]:
+            continue
+        seen, unseen = split(part)
+        for count in COUNTS:
+            for surface in (False, True):
+                rows = score(fit(seen, device, Options(count, surface)), unseen, device)
+                cells = " | ".join(f"{100 * r.median:.1f}% / {100 * r.p90:.1f}%" for r in rows)
+                what = f"{part.key.label()} | {count:,} | {'yes' if surface else 'no'}"
+                print(f"| {what} | {cells} |", flush=True)
+
+
+def ship(tables: Path | None, folder: Path) -> None:
+    for system, name in DEVICES.items():
+        target = folder / f"{name.lower()}.json"
+        calibrate_from("aiconfigurator", target, system=system, tables=tables)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tables", type=Path)
+    parser.add_argument("what", choices=("datasheet", "points", "ship"))
+    parser.add_argument("folder", type=Path, nargs="?", default=Path("hwmodels/calibration"))
+    parser.add_argument("--write", type=Path)
+    given = parser.parse_args()
+    if given.what == "datasheet":
+        datasheet(given.tables, given.write)
+    elif given.what == "points":
+        points(given.tables)
+    else:
+        ship(given.tables, given.folder)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,164 @@
+"""Decode attention: tiles over SMs, splits of the KV length, L2 and memory, launch.
+
+A tile is one KV head of one sequence, with up to 64 of its query heads as rows. The schedules:
+
+- ``dynamic``: KV blocks are dealt out evenly, at most 32 splits (FlashAttention 3's
+  ``prepare_varlen_num_blocks``: blocks an SM = ceil(1.1 total / SMs); past 992 sequences it
+  does not run, and neither do its splits);
+- ``grouped``: FlashAttention 2 with ragged batches packs and splits only where heads are grouped
+  and no window is set (``seqlenq_ngroups_swapped``); two CTAs an SM are filled to 85%
+  (``num_splits_heuristic``). Elsewhere each query head is a tile, never split;
+- ``fixed``: the same splits, whatever the heads;
+- ``none``: one CTA a tile, whatever the length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tierlab.hwmodels.time.silicon.kernel import (
+    HEAD_DIMS,
+    Floats,
+    Kernel,
+    Parameter,
+    Values,
+    by_head_dim,
+    miss_share,
+    reach,
+    soft_max,
+    soft_min,
+)
+from tierlab.hwmodels.time.silicon.machine import Machine
+from tierlab.kernels.ops.table import DTYPE_BYTES, OpTable
+
+BLOCK = 128.0
+"""Keys of one step of a CTA's loop."""
+ROWS = 64.0
+"""Query heads that one tile holds."""
+MOST_SPLITS = 32.0
+MOST_DYNAMIC = 992.0
+
+PARAMETERS: dict[str, Parameter] = {
+    "launch_us": Parameter(6.0, 0.5, 60.0, "before any work, us"),
+    "wide_us": Parameter(0.1, 1e-3, 10.0, "per doubling of the tiles that the SMs share, us"),
+    "split_us": Parameter(1.0, 0.01, 20.0, "the pass that combines splits, us"),
+    "split_more": Parameter(0.1, 1e-3, 20.0, "how much more it takes with 32 splits, 1"),
+    "miss_us": Parameter(2.0, 0.01, 20.0, "once the KV cache does not fit in L2, us"),
+    "window_us": Parameter(1.0, 1e-3, 20.0, "where a window binds, us"),
+    "window_tile": Parameter(0.1, 1e-3, 5.0, "how much more a tile takes then, 1"),
+    "l2_share": Parameter(0.9, 0.2, 2.0, "of the L2, what a KV cache may fill, 1"),
+    "l2_sharp": Parameter(6.0, 1.0, 12.0, "how sharply it overflows, 1"),
+    "hbm_eff": Parameter(0.9, 0.3, 1.05, "of the memory's bandwidth, 1"),
+    "l2_speed": Parameter(1.5, 0.5, 8.0, "L2's bandwidth over the memory's, 1"),
+    "sm_gbs": Parameter(60.0, 5.0, 500.0, "what one SM draws from memory, GB/s"),
+    "sm_l2_gbs": Parameter(90.0, 5.0, 800.0, "what one SM draws from L2, GB/s"),
+    "ends": Parameter(1.0, 0.05, 20.0, "traffic of queries, outputs and partial sums, 1"),
+    "whole": Parameter(0.5, 1e-3, 1.0, "how whole waves are: 1 for CTAs that start together"),
+    "overlap": Parameter(0.5, 0.05, 1.5, "of a tile's fixed cost, what later waves pay, 1"),
+    "many": Parameter(0.9, 0.3, 2.0, "the same past 992 sequences, 1"),
+    "group": Parameter(0.1, 1e-3, 2.0, "more for a tile of 64 rows than of one, 1"),
+    "power": Parameter(1.8, 1.02, 9.0, "how well memory and arithmetic overlap: a norm, 1"),
+    **{f"tile{d}": Parameter(4000.0, 50.0, 80000.0, "a tile, cycles") for d in HEAD_DIMS},
+    **{f"block{d}": Parameter(4.0 * d, 5.0, 20000.0, "a KV block, cycles") for d in HEAD_DIMS},
+}
+
+
+def _splits(schedule: str, tiles: Floats, blocks: Floats, ops: OpTable, sms: float) -> Floats:
+    """Return the CTAs that share a tile."""
+    if schedule == "none":
+        return np.ones(len(tiles))
+    if schedule == "dynamic":
+        per_sm = np.ceil(blocks * tiles * 1.1 / sms)
+        dealt: Floats = np.clip(np.ceil(blocks / per_sm), 1.0, MOST_SPLITS)
+        return np.where(ops["batch"] > MOST_DYNAMIC, 1.0, dealt)
+    room = np.ceil(0.85 * np.floor(np.maximum(2.0 * sms / tiles, 1.0)))
+    filled: Floats = np.minimum(np.where(tiles < 1.6 * sms, room, 1.0), np.minimum(blocks, 128.0))
+    return filled if schedule == "fixed" else np.where(_packs(ops), filled, 1.0)
+
+
+def _packs(ops: OpTable) -> NDArray[np.bool_]:
+    packs: NDArray[np.bool_] = (ops["heads"] > ops["kv_heads"]) & (ops["window"] == 0)
+    return packs
+
+
+def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
+    """Return the time of each call, float64[n]."""
+    batch, kv_heads, dim = ops["batch"], ops["kv_heads"], ops["head_dim"]
+    keys, binds = reach(ops)
+    group = ops["heads"] / kv_heads
+    tiles = batch * kv_heads * np.ceil(group / ROWS)
+    if schedule == "grouped":
+        tiles = np.where(_packs(ops), tiles, batch * ops["heads"])
+    blocks = np.ceil(keys / BLOCK) + binds
+    splits = _splits(schedule, tiles, blocks, ops, machine.sms)
+    ctas = tiles * splits
+    waves = ctas / machine.sms
+    waves = np.maximum(1.0, waves + p["whole"] * (np.ceil(waves) - waves))
+    memory_s = _memory_s(ops, machine, keys, splits, ctas, p)
+    later = np.where(batch > MOST_DYNAMIC, p["many"], 1.0) * p["overlap"] * (waves - 1.0)
+    tile = by_head_dim(dim, p, "tile") * (1.0 + p["group"] * np.log2(group) / 6.0)
+    fixed = (1.0 + later) * tile * (1.0 + p["window_tile"] * binds)
+    loops = waves * np.ceil(blocks / splits) * by_head_dim(dim, p, "block")
+    work_s = soft_max(memory_s.busy, (fixed + loops) / machine.clock_hz, p["power"])
+    combine = p["split_us"] * (splits > 1) * (1.0 + p["split_more"] * splits / MOST_SPLITS)
+    start_us = p["launch_us"] + p["wide_us"] * np.log2(np.minimum(machine.sms, tiles))
+    extra_us = combine + p["miss_us"] * memory_s.miss + p["window_us"] * binds
+    total: Floats = work_s + (start_us + extra_us) * 1e-6
+    return total
+
+
+class _Memory:
+    """Seconds that memory and L2 need, and the share that misses L2."""
+
+    def __init__(self, busy: Floats, miss: Floats) -> None:
+        self.busy = busy
+        self.miss = miss
+
+
+def _memory_s(
+    ops: OpTable, machine: Machine, keys: Floats, splits: Floats, ctas: Floats, p: Values
+) -> _Memory:
+    row = 2.0 * ops["head_dim"] * DTYPE_BYTES[ops.kv_dtype]
+    cached = ops["batch"] * ops["kv_heads"] * keys * row
+    partial = np.where(splits > 1, 4.0 * splits, 0.0)
+    ends = ops["batch"] * ops["heads"] * ops["head_dim"] * 2.0 * (2.0 + partial)
+    miss = miss_share(cached, p["l2_share"] * machine.l2_bytes, p["l2_sharp"])
+    active = np.minimum(machine.sms, ctas)
+    rate = soft_min(p["hbm_eff"] * machine.bytes_per_s, active * p["sm_gbs"] * 1e9)
+    l2_rate = soft_min(p["l2_speed"] * machine.bytes_per_s, active * p["sm_l2_gbs"] * 1e9)
+    moved = cached * (miss / rate + (1.0 - miss) / l2_rate)
+    return _Memory(moved + p["ends"] * ends / machine.bytes_per_s, miss)
+
+
+def coordinates(ops: OpTable) -> Mapping[str, Floats]:
+    """Return log2 of tiles, keys, head width, group, cached bytes and batch."""
+    keys, binds = reach(ops)
+    tiles = np.log2(ops["batch"] * ops["kv_heads"])
+    dim = np.log2(ops["head_dim"] / 64.0)
+    length = np.log2(keys)
+    return {
+        "tiles": tiles,
+        "keys": length,
+        "dim": 2.0 * dim,
+        "group": 2.0 * np.log2(ops["heads"] / ops["kv_heads"]),
+        "cached": tiles + length + dim,
+        "batch": np.log2(ops["batch"]),
+        "bound": np.where(binds, length - 5.0, 0.0),
+    }
+
+
+DECODE = Kernel(
+    "decode_attention",
+    ("dynamic", "grouped", "fixed", "none"),
+    PARAMETERS,
+    seconds,
+    coordinates,
+    (
+        ("tiles", "keys"), ("dim", "cached"), ("dim", "tiles"), ("dim", "keys"),
+        ("group", "cached"), ("group", "batch"), ("group", "dim"), ("bound", "tiles"),
+        ("bound", "dim"),
+    ),
+)  # fmt: skip

@@ -1,0 +1,197 @@
+"""Fit a kernel model to measured times: parameters first, then what they leave over.
+
+Parameters minimise a soft-L1 loss of log(predicted / measured) on points drawn alike from the
+three strata of time, so that the many tiny shapes do not outvote the few that take the time. The
+band of a prediction comes from groups of shapes that the surface did not see.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tierlab.hwmodels.time.silicon.fitted import Bands, Fitted, stratum
+from tierlab.hwmodels.time.silicon.kernel import Kernel
+from tierlab.hwmodels.time.silicon.machine import Machine
+from tierlab.hwmodels.time.silicon.measured import Measured
+from tierlab.hwmodels.time.silicon.registry import KERNELS
+from tierlab.hwmodels.time.silicon.surface import Surface, fit_surface
+from tierlab.kernels.base.errors import BadInput
+
+Floats = NDArray[np.float64]
+Report = Callable[[str], None]
+
+FEWEST = 30
+"""Measurements under which nothing is fitted."""
+FOR_PARAMETERS = 1600
+FOR_SCHEDULE = 400
+FOR_SURFACE = 12000
+SCALE = 0.03
+"""Relative error at which the loss turns from square to linear."""
+FOLDS = 4
+NARROWEST = 0.005
+"""Half of a band, at least: the tables repeat no measurement, so their noise is not known."""
+_PRIOR = 0.3
+_MOST_STEPS = 200
+
+
+@dataclass(frozen=True)
+class Options:
+    """How much of the data a fit takes.
+
+    Attributes
+    ----------
+    points
+        Of each kernel, at most; 0 for all.
+    surface
+        Whether to fit what the formula leaves over.
+    seed
+        Of the draw.
+    """
+
+    points: int = FOR_SURFACE
+    surface: bool = True
+    seed: int = 0
+
+
+class NotConverged(Exception):
+    """The optimiser stopped without an answer."""
+
+
+def fit(measured: Measured, machine: Machine, options: Options | None = None) -> Fitted:
+    """Fit one kernel.
+
+    Raises
+    ------
+    BadInput
+        There are too few measurements.
+    NotConverged
+        The optimiser found no minimum.
+    """
+    how = options or Options()
+    if len(measured) < FEWEST:
+        where = f"{measured.source} ({measured.key.label()})"
+        raise BadInput(where, f"only {len(measured)} measurements", f"{FEWEST} or more")
+    data = measured.take(draw(measured.seconds, how.points or len(measured), how.seed))
+    kernel = KERNELS[measured.key.op]
+    schedule, values = fit_parameters(kernel, [(data, machine)], how.seed)
+    residuals = np.log(data.seconds / kernel.seconds(data.ops, machine, schedule, values))
+    surface, held_out = _leftover(kernel, data, residuals, how)
+    predicted = data.seconds / np.exp(held_out)
+    at = kernel.coordinates(data.ops)
+    return Fitted(
+        measured.key, schedule, values, surface, bands(held_out, predicted),
+        {name: (float(c.min()), float(c.max())) for name, c in at.items()},
+        len(data), int(data.groups().max()) + 1, measured.source,
+    )  # fmt: skip
+
+
+def draw(seconds: Floats, count: int, seed: int) -> NDArray[np.int64]:
+    """Return up to `count` rows, alike many of each stratum of time, in order."""
+    rng = np.random.default_rng(seed)
+    if count >= len(seconds):
+        return np.arange(len(seconds))
+    parts = [rng.permutation(np.flatnonzero(stratum(seconds) == s)) for s in range(3)]
+    taken, left = [], count
+    for rank, part in enumerate(sorted(parts, key=len)):
+        share = min(len(part), left // (3 - rank))
+        taken.append(part[:share])
+        left -= share
+    return np.sort(np.concatenate(taken))
+
+
+def fit_parameters(
+    kernel: Kernel, parts: list[tuple[Measured, Machine]], seed: int
+) -> tuple[str, dict[str, float]]:
+    """Choose a schedule and its parameters; of several devices, one set for all.
+
+    Raises
+    ------
+    NotConverged
+        No schedule led to a minimum.
+    """
+    schedule = kernel.schedules[0]
+    if len(kernel.schedules) > 1:
+        few = _drawn(parts, FOR_SCHEDULE, seed)
+        tried = {s: _minimise(kernel, few, s) for s in kernel.schedules}
+        schedule = min(tried, key=lambda s: tried[s][1])
+    values, _, converged = _minimise(kernel, _drawn(parts, FOR_PARAMETERS, seed), schedule)
+    if not converged:
+        raise NotConverged(f"{kernel.op}, schedule {schedule}")
+    return schedule, values
+
+
+def _drawn(
+    parts: list[tuple[Measured, Machine]], count: int, seed: int
+) -> list[tuple[Measured, Machine]]:
+    share = count // len(parts)
+    return [(m.take(draw(m.seconds, share, seed)), machine) for m, machine in parts]
+
+
+def _minimise(
+    kernel: Kernel, parts: list[tuple[Measured, Machine]], schedule: str
+) -> tuple[dict[str, float], float, bool]:
+    from scipy.optimize import least_squares
+
+    known = kernel.parameters
+    start, low, high = np.log([(p.start, p.low, p.high) for p in known.values()]).T
+    logs = [np.log(m.seconds) for m, _ in parts]
+
+    def residuals(x: Floats) -> Floats:
+        values = dict(zip(known, np.exp(x), strict=True))
+        errors = [
+            np.log(kernel.seconds(m.ops, machine, schedule, values)) - y
+            for (m, machine), y in zip(parts, logs, strict=True)
+        ]
+        return np.concatenate([*errors, _PRIOR * SCALE * (x - start)])
+
+    found = least_squares(
+        residuals, start, bounds=(low, high), loss="soft_l1", f_scale=SCALE,
+        max_nfev=_MOST_STEPS, ftol=1e-5, xtol=1e-5,
+    )  # fmt: skip
+    values = {k: float(v) for k, v in zip(known, np.exp(found.x), strict=True)}
+    return values, float(found.cost), bool(found.status > 0 and np.isfinite(found.cost))
+
+
+def _leftover(
+    kernel: Kernel, data: Measured, residuals: Floats, how: Options
+) -> tuple[Surface, Floats]:
+    """Return the surface, and the residuals of groups that it did not see."""
+    if not how.surface:
+        return (), residuals
+    groups = data.groups()
+    fold = np.random.default_rng(how.seed).permutation(int(groups.max()) + 1)[groups] % FOLDS
+    return fit_surface(kernel.terms, kernel.coordinates(data.ops), residuals, fold)
+
+
+def bands(residuals: Floats, predicted: Floats) -> Bands:
+    """Return p10 and p90 of measured / predicted in each stratum of predicted time."""
+    pairs = []
+    place = stratum(predicted)
+    for s in range(3):
+        own = residuals[place == s]
+        own = own if len(own) >= FEWEST else residuals
+        low, high = np.quantile(own, (0.1, 0.9))
+        pairs.append((min(low, -NARROWEST), max(high, NARROWEST)))
+    low3, high3 = np.exp(np.array(pairs)).T.tolist()
+    return Bands(tuple(low3), tuple(high3))
+
+
+def fit_all(
+    parts: list[Measured], machine: Machine, options: Options | None, report: Report
+) -> list[Fitted]:
+    """Fit every kernel, saying how it goes; one that does not converge is left out."""
+    made = []
+    for i, part in enumerate(parts):
+        name = f"[{i + 1}/{len(parts)}] {part.key.label()}"
+        try:
+            one = fit(part, machine, options)
+        except NotConverged:
+            report(f"{name}: did not converge, not used")
+            continue
+        report(f"{name}: {one.points:,} of {len(part):,} points, schedule {one.schedule}")
+        made.append(one)
+    return made

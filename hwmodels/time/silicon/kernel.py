@@ -1,0 +1,100 @@
+"""What a kernel model is: a formula, its parameters, its schedules, and where its error varies."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tierlab.hwmodels.time.silicon.machine import Machine
+from tierlab.kernels.ops.table import OpTable
+
+Floats = NDArray[np.float64]
+Values = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """One constant of a formula.
+
+    Attributes
+    ----------
+    start, low, high
+        Where a fit starts, and between what it must stay; all positive.
+    meaning
+        What it is, with its unit.
+    """
+
+    start: float
+    low: float
+    high: float
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A kernel model.
+
+    Attributes
+    ----------
+    op
+        The operation that it times.
+    schedules
+        Ways to divide the work over SMs; a calibration names the one that its kernel uses.
+    parameters
+        Name -> parameter, in the order of a fit.
+    seconds
+        (ops, machine, schedule, parameter values) -> float64[n], s.
+    coordinates
+        ops -> name -> float64[n]: where the formula's error may vary, mostly log2 of shapes.
+    terms
+        Two or three coordinates, each the domain of one correction; see `surface`.
+    """
+
+    op: str
+    schedules: tuple[str, ...]
+    parameters: Mapping[str, Parameter]
+    seconds: Callable[[OpTable, Machine, str, Values], Floats]
+    coordinates: Callable[[OpTable], Mapping[str, Floats]]
+    terms: tuple[tuple[str, ...], ...]
+
+
+HEAD_DIMS = (64, 128, 192, 256)
+"""Widths that kernels are compiled for apart; others interpolate."""
+
+
+def by_head_dim(head_dim: Floats, values: Values, name: str) -> Floats:
+    """Interpolate the parameters ``name64 .. name256``; wider heads cost in proportion."""
+    known: Floats = np.interp(head_dim, HEAD_DIMS, [values[f"{name}{d}"] for d in HEAD_DIMS])
+    return known
+
+
+def soft_max(a: Floats, b: Floats, power: float) -> Floats:
+    """Return the `power`-norm of two times: their maximum where it is large, their sum at 1."""
+    top = np.maximum(a, b)
+    ratio = np.minimum(a, b) / np.maximum(top, 1e-30)
+    result: Floats = top * (1.0 + ratio**power) ** (1.0 / power)
+    return result
+
+
+def soft_min(a: float, b: Floats) -> Floats:
+    """Return a smooth minimum of two rates: the fourth power of their inverses adds up."""
+    ratio = np.square(a / b)
+    result: Floats = a / np.sqrt(np.sqrt(1.0 + ratio * ratio))
+    return result
+
+
+def miss_share(footprint_bytes: Floats, l2_bytes: float, sharpness: float) -> Floats:
+    """Return the share of traffic that L2 does not serve when a call is repeated."""
+    ratio = np.maximum(footprint_bytes / l2_bytes, 1e-6)
+    share: Floats = 1.0 / (1.0 + ratio**-sharpness)
+    return share
+
+
+def reach(ops: OpTable) -> tuple[Floats, NDArray[np.bool_]]:
+    """Return the keys that the last query sees, and whether a window binds."""
+    window = ops["window"]
+    binds = (window > 0) & (ops["kv_len"] > window)
+    return np.where(binds, window, ops["kv_len"]), binds

@@ -1,0 +1,80 @@
+"""Measured times of one kernel, as the fit takes them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tierlab.kernels.ops.table import OpTable
+
+Floats = NDArray[np.float64]
+
+GROUP_COLUMNS = {
+    "gemm": ("n", "k"),
+    "prefill_attention": ("heads", "kv_heads", "head_dim"),
+    "decode_attention": ("heads", "kv_heads", "head_dim"),
+}
+"""What is held out together: shapes that a model's architecture fixes, never single rows."""
+
+
+@dataclass(frozen=True)
+class KernelKey:
+    """What a set of parameters belongs to, beside the device.
+
+    Attributes
+    ----------
+    op, dtype, kv_dtype
+        Names of `OPS` and `DTYPES`; of attention, `kv_dtype` is the cache's.
+    framework, version, kernel
+        As the source spells them, in lower case.
+    windowed
+        Whether it is attention with a window: engines run another kernel for it.
+    """
+
+    op: str
+    dtype: str
+    kv_dtype: str
+    framework: str
+    version: str
+    kernel: str
+    windowed: bool = False
+
+    def label(self) -> str:
+        """Return the name that reports print."""
+        stored = self.kv_dtype if self.kv_dtype not in ("none", self.dtype) else ""
+        parts = [self.op, self.dtype + (f"/{stored}" if stored else ""), self.kernel]
+        return " ".join([*parts, *(["windowed"] if self.windowed else [])])
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """Times of one kernel.
+
+    Attributes
+    ----------
+    key, source
+        What was measured; where the times are from.
+    ops
+        OpTable of n rows, all of one operation and one pair of dtypes.
+    seconds
+        float64[n], s.
+    """
+
+    key: KernelKey
+    source: str
+    ops: OpTable
+    seconds: Floats
+
+    def __len__(self) -> int:
+        return len(self.seconds)
+
+    def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> Measured:
+        """Return some rows, by index or mask."""
+        return Measured(self.key, self.source, self.ops.take(rows), self.seconds[rows])
+
+    def groups(self) -> NDArray[np.int64]:
+        """Return the number of the group that each row belongs to, int64[n]."""
+        columns = np.stack([self.ops[c] for c in GROUP_COLUMNS[self.key.op]])
+        return np.unique(columns, axis=1, return_inverse=True)[1].reshape(-1).astype(np.int64)

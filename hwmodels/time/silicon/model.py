@@ -1,0 +1,149 @@
+"""The silicon time model: fitted kernels where a calibration has them, the roofline elsewhere.
+
+Source `calibrated` means that this device was measured; with constants of other architectures
+(``--datasheet``) the same formulas answer as `datasheet`. What neither covers comes from the
+roofline and keeps the roofline's band.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tierlab.hwmodels.time.silicon.calibration import ANY_DEVICE, Calibration
+from tierlab.hwmodels.time.silicon.fitted import Fitted, stratum
+from tierlab.hwmodels.time.silicon.machine import Machine
+from tierlab.hwmodels.time.times import CALIBRATED, DATASHEET, TimeModel, Times
+from tierlab.kernels.ops.table import DTYPES, OPS, OpTable
+
+Floats = NDArray[np.float64]
+BIAS_GROUP = 200
+"""First of this model's groups: one a kernel."""
+_CHUNK = 16384
+"""Rows at a time: intermediate columns stay in the processor's cache."""
+_SAME = {"fp16": "bf16"}
+"""Dtypes that run on the same kernels at the same rate."""
+_ATTENTION = ("prefill_attention", "decode_attention")
+_STRETCH = 1.5
+"""Factor on the width of an extrapolated row's band (assumption, 2026-11-21)."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Member:
+    fitted: Fitted
+    code: int
+    windowed: bool
+
+
+class Silicon:
+    """The time model of one device.
+
+    Parameters
+    ----------
+    calibration
+        Fitted kernels.
+    machine
+        The device.
+    fallback
+        Answers for operations that no fitted kernel does.
+    """
+
+    def __init__(self, calibration: Calibration, machine: Machine, fallback: TimeModel) -> None:
+        self._calibration, self._machine, self._fallback = calibration, machine, fallback
+        self._members = _defaults(calibration.kernels)
+        self._source = DATASHEET if calibration.device == ANY_DEVICE else CALIBRATED
+
+    @property
+    def name(self) -> str:
+        """Device and where the constants come from."""
+        kinds = {f"{k.key.framework} {k.key.version}" for k in self._calibration.kernels}
+        return f"{self._machine.name}, silicon ({', '.join(sorted(kinds))})"
+
+    def predict(self, ops: OpTable) -> Times:
+        """Return the durations of `ops`, vectorised."""
+        return self.explain(ops)[0]
+
+    def explain(self, ops: OpTable) -> tuple[Times, NDArray[np.int32]]:
+        """Return the durations, and which kernel answered each row (-1: the fallback)."""
+        out, member = _empty(len(ops)), self._member(ops)
+        for g in np.unique(member):
+            rows = np.flatnonzero(member == g)
+            for start in range(0, len(rows), _CHUNK):
+                part = rows[start : start + _CHUNK]
+                self._answer(out, part, int(g), ops.take(part))
+        return out, member
+
+    def kernels(self) -> list[str]:
+        """Return the name of the kernel behind each number of `explain`."""
+        keys = [m.fitted.key for m in self._members]
+        return [f"{k.framework} {k.version} {k.kernel}" for k in keys]
+
+    def _member(self, ops: OpTable) -> NDArray[np.int32]:
+        codes, found = _codes(ops), np.full(len(ops), -1, np.int32)
+        for g, member in enumerate(self._members):
+            found[codes == member.code] = g
+        return found
+
+    def _answer(self, out: Times, rows: NDArray[np.int64], g: int, ops: OpTable) -> None:
+        if g < 0:
+            _copy(out, rows, self._fallback.predict(ops))
+            return
+        one = self._members[g].fitted
+        seconds, beyond = one.seconds(ops, self._machine)
+        place = stratum(seconds)
+        low, high = np.array(one.bands.p10)[place], np.array(one.bands.p90)[place]
+        wide = np.where(beyond, _STRETCH, 1.0)
+        out.seconds[rows] = seconds
+        out.p10[rows], out.p90[rows] = seconds * low**wide, seconds * high**wide
+        out.source[rows], out.extrapolated[rows] = self._source, beyond
+        out.bias_group[rows] = BIAS_GROUP + g
+
+
+def _code(op: int, dtype: int, kv: int, windowed: bool) -> int:
+    return ((op * len(DTYPES) + dtype) * len(DTYPES) + kv) * 2 + windowed
+
+
+def _codes(ops: OpTable) -> NDArray[np.int64]:
+    """Return one number for all that selects a kernel, int64[n]."""
+    same = np.array([DTYPES.index(_SAME.get(d, d)) for d in DTYPES])
+    dtype = same[ops.dtype]
+    kv = np.where(ops.kv_dtype == 0, dtype, same[ops.kv_dtype])
+    attention = np.isin(ops.op, [OPS.index(o) for o in _ATTENTION])
+    windowed = attention & (ops["window"] > 0)
+    dtype = np.where(attention & (kv == DTYPES.index("fp8")), DTYPES.index("bf16"), dtype)
+    code = (ops.op.astype(np.int64) * len(DTYPES) + dtype) * len(DTYPES) + kv
+    return np.where(ops["latent_rank"] == 0, code * 2 + windowed, -1)
+
+
+def _defaults(kernels: Sequence[Fitted]) -> list[_Member]:
+    """Return one kernel a code: the one fitted on the most points; full serves unfitted windows.
+
+    Kernels for block-scaled weights come after those for scales per tensor: their public tables
+    hold host time (docs/results/roofline_bands.md).
+    """
+    best: dict[int, _Member] = {}
+    for one in sorted(kernels, key=lambda k: ("block" in k.key.kernel, -k.points)):
+        key = one.key
+        stored = key.dtype if key.kv_dtype == "none" else key.kv_dtype
+        op, dtype, kv = OPS.index(key.op), DTYPES.index(key.dtype), DTYPES.index(stored)
+        code = _code(op, dtype, kv, key.windowed)
+        best.setdefault(code, _Member(one, code, key.windowed))
+    for code, member in list(best.items()):
+        if not member.windowed and member.fitted.key.op in _ATTENTION:
+            best.setdefault(code + 1, _Member(member.fitted, code + 1, True))
+    return list(best.values())
+
+
+def _empty(n: int) -> Times:
+    seconds, p10, p90 = np.full((3, n), np.nan)
+    group = np.zeros(n, np.int32)
+    return Times(seconds, p10, p90, np.zeros(n, np.uint8), np.zeros(n, np.bool_), group)
+
+
+def _copy(out: Times, rows: NDArray[np.int64], other: Times) -> None:
+    out.seconds[rows], out.p10[rows], out.p90[rows] = other.seconds, other.p10, other.p90
+    out.source[rows], out.extrapolated[rows] = other.source, other.extrapolated
+    out.bias_group[rows] = other.bias_group

@@ -1,0 +1,160 @@
+"""Prefill attention: causal tiles over SMs, their tail, splits, memory and L2, launch.
+
+Engines first store the chunk's keys and values in the cache, a pass of its own over memory that
+the public tables include. A tile is 128 rows (192 for heads of 64) against blocks of 128 keys.
+The schedules:
+
+- ``packed``: the query heads of a KV head are rows of one tile (FlashAttention 3 with ragged
+  batches), and short grids split the keys, counted as if nothing were masked;
+- ``packed_whole``: the same, keys never split;
+- ``heads``: each query head has its own tiles (FlashAttention 2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+
+from tierlab.hwmodels.time.silicon.kernel import (
+    HEAD_DIMS,
+    Floats,
+    Kernel,
+    Parameter,
+    Values,
+    by_head_dim,
+    miss_share,
+    reach,
+    soft_max,
+)
+from tierlab.hwmodels.time.silicon.machine import Machine
+from tierlab.kernels.ops.attention import visible_keys, visible_pairs
+from tierlab.kernels.ops.table import DTYPE_BYTES, OpTable
+
+BLOCK = 128.0
+MOST_SPLITS = 32.0
+FEWEST_BLOCKS = 4.0
+"""Keys of up to so many blocks are never split (FlashAttention 3's ``num_splits_heuristic``)."""
+
+PARAMETERS: dict[str, Parameter] = {
+    "launch_us": Parameter(8.0, 0.5, 80.0, "before any work, us"),
+    "wide_us": Parameter(0.1, 1e-3, 10.0, "per doubling of the tiles that the SMs share, us"),
+    "split_us": Parameter(2.0, 0.01, 20.0, "the pass that combines splits, us"),
+    "window_us": Parameter(1.0, 1e-3, 20.0, "where a window binds, us"),
+    "window_tile": Parameter(0.2, 1e-3, 5.0, "how much more a tile takes then, 1"),
+    "edge": Parameter(0.9, 0.01, 3.0, "of a tile's masked corner, what is computed, 1"),
+    "tail": Parameter(0.3, 0.01, 2.0, "of the longest tile, what the last SM adds, 1"),
+    "overlap": Parameter(0.6, 0.02, 1.5, "of a tile's fixed cost, what later waves pay, 1"),
+    "append": Parameter(3.0, 0.02, 20.0, "traffic of storing new keys and values first, 1"),
+    "alone": Parameter(0.6, 0.02, 5.0, "of that, what remains without grouped heads, 1"),
+    "alone_tile": Parameter(1.0, 0.05, 5.0, "of a tile's fixed cost, the same, 1"),
+    "odd": Parameter(0.05, 1e-3, 1.0, "how much longer with groups of no power of two, 1"),
+    "whole": Parameter(0.5, 1e-3, 1.0, "how whole waves are: 1 for tiles that start together"),
+    "l2_share": Parameter(0.8, 0.2, 2.0, "of the L2, what the inputs may fill, 1"),
+    "l2_sharp": Parameter(4.0, 1.0, 12.0, "how sharply it overflows, 1"),
+    "hbm_eff": Parameter(0.9, 0.3, 1.05, "of the memory's bandwidth, 1"),
+    "l2_speed": Parameter(2.0, 0.3, 8.0, "L2's bandwidth over the memory's, 1"),
+    "power": Parameter(2.0, 1.02, 9.0, "how well memory and arithmetic overlap: a norm, 1"),
+    "heat": Parameter(0.1, 1e-3, 0.6, "what sustained work adds as clocks fall, 1"),
+    "heat_ms": Parameter(5.0, 0.5, 30.0, "work after which they have mostly fallen, ms"),
+    **{f"peak{d}": Parameter(0.6, 0.05, 1.5, "of the peak, 1") for d in HEAD_DIMS},
+    **{f"tile{d}": Parameter(1500.0, 10.0, 80000.0, "a tile, ns") for d in HEAD_DIMS},
+}
+
+
+class _Grid(NamedTuple):
+    tiles: Floats
+    longest: Floats
+    total: Floats
+    splits: Floats
+
+
+def _grid(ops: OpTable, sms: float, schedule: str, p: Values) -> _Grid:
+    """Return the tiles, blocks of the longest and of all, and splits of each tile."""
+    group = ops["heads"] / ops["kv_heads"] if schedule.startswith("packed") else np.ones(len(ops))
+    high = np.where(ops["head_dim"] <= 64, 192.0, 128.0)
+    span = np.minimum(high / group, ops["q_len"])
+    heads = ops["batch"] * ops["heads"] / group
+    tiles = heads * np.ceil(ops["q_len"] * group / high)
+    mean_keys = visible_pairs(ops) / ops["q_len"]
+    per_tile = mean_keys + p["edge"] * (span + BLOCK) / 2.0
+    keys, binds = reach(ops)
+    longest = np.ceil((keys + binds * span) / BLOCK)
+    splits = np.ones(len(ops))
+    if schedule == "packed":
+        blocks = np.ceil(ops["kv_len"] / BLOCK)
+        per_sm = np.maximum(np.ceil(tiles * blocks * 1.1 / sms), 1.0)
+        short = (tiles < sms) & (blocks > FEWEST_BLOCKS)
+        splits = np.where(short, np.clip(np.ceil(blocks / per_sm), 1.0, MOST_SPLITS), 1.0)
+    longest = np.maximum(np.ceil(longest / splits), 1.0)
+    return _Grid(tiles, longest, tiles * per_tile / BLOCK * (high / 128.0), splits)
+
+
+def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
+    """Return the time of each call, float64[n]."""
+    grid = _grid(ops, machine.sms, schedule, p)
+    _, binds = reach(ops)
+    waves = grid.tiles * grid.splits / machine.sms
+    shared = 1.0 - np.minimum(1.0, machine.sms / grid.tiles)
+    busiest = np.maximum(grid.longest, grid.total / machine.sms + p["tail"] * grid.longest * shared)
+    blocks = np.where(waves <= 1.0, grid.longest, busiest)
+    dim = ops["head_dim"]
+    flops = 4.0 * BLOCK * BLOCK * dim
+    block_s = flops * machine.sms / machine.peak("bf16") / by_head_dim(dim, p, "peak")
+    fixed_ns = by_head_dim(dim, p, "tile") * (1.0 + p["window_tile"] * binds)
+    whole = np.maximum(waves + p["whole"] * (np.ceil(waves) - waves), 1.0)
+    fixed_ns = fixed_ns * (1.0 + p["overlap"] * (whole - 1.0))
+    group = np.log2(ops["heads"] / ops["kv_heads"])
+    fixed_ns = fixed_ns * np.where(group > 0, 1.0, p["alone_tile"])
+    compute_s = blocks * block_s * (1.0 + p["odd"] * (group != np.round(group)))
+    compute_s = compute_s + fixed_ns * 1e-9
+    work_s = soft_max(compute_s, _memory_s(ops, machine, p), p["power"])
+    work_s = work_s * (1.0 + p["heat"] * (1.0 - np.exp(-work_s / (p["heat_ms"] * 1e-3))))
+    stored = ops["batch"] * ops["q_len"] * ops["kv_heads"] * dim * 4.0
+    work_s = (
+        work_s + p["append"] * np.where(group > 0, 1.0, p["alone"]) * stored / machine.bytes_per_s
+    )
+    start_us = p["launch_us"] + p["wide_us"] * np.log2(np.minimum(machine.sms, grid.tiles))
+    start_us = start_us + p["split_us"] * (grid.splits > 1) + p["window_us"] * binds
+    total: Floats = work_s + start_us * 1e-6
+    return total
+
+
+def _memory_s(ops: OpTable, machine: Machine, p: Values) -> Floats:
+    row = ops["head_dim"] * 2.0
+    cached = ops["batch"] * ops["kv_heads"] * visible_keys(ops) * row * DTYPE_BYTES[ops.kv_dtype]
+    moved = cached + ops["batch"] * ops["q_len"] * ops["heads"] * row * 2.0
+    miss = miss_share(moved, p["l2_share"] * machine.l2_bytes, p["l2_sharp"])
+    per_byte: Floats = (miss / p["hbm_eff"] + 1.0 / p["l2_speed"]) / machine.bytes_per_s
+    total: Floats = moved * per_byte
+    return total
+
+
+def coordinates(ops: OpTable) -> Mapping[str, Floats]:
+    """Return log2 of queries, heads over the batch, head width, group, keys and work."""
+    keys, binds = reach(ops)
+    queries, lanes = np.log2(ops["q_len"]), np.log2(ops["batch"] * ops["heads"])
+    return {
+        "queries": queries,
+        "lanes": lanes,
+        "dim": 2.0 * np.log2(ops["head_dim"] / 64.0),
+        "group": 2.0 * np.log2(ops["heads"] / ops["kv_heads"]),
+        "work": queries + lanes,
+        "past": np.log2(ops["kv_len"] / ops["q_len"]),
+        "bound": np.where(binds, np.log2(keys) - 5.0, 0.0),
+    }
+
+
+PREFILL = Kernel(
+    "prefill_attention",
+    ("packed", "packed_whole", "heads"),
+    PARAMETERS,
+    seconds,
+    coordinates,
+    (
+        ("queries", "lanes"), ("dim", "queries"), ("dim", "lanes"), ("group", "queries"),
+        ("group", "lanes"), ("group", "dim"), ("bound", "queries"), ("bound", "lanes"),
+        ("bound", "dim"), ("past", "queries"),
+    ),
+)  # fmt: skip

@@ -1,0 +1,126 @@
+"""Calibration files: what is written is read, and what is broken is refused in one line."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tierlab.hwmodels.catalogue import load_device, load_system
+from tierlab.hwmodels.time.silicon.calibration import SHIPPED, Calibration, dump, load
+from tierlab.hwmodels.time.silicon.fit import Options, fit
+from tierlab.hwmodels.time.silicon.make import calibration_for, of_calibration, silicon
+from tierlab.hwmodels.time.times import CALIBRATED, DATASHEET
+from tierlab.kernels.base.errors import BadInput
+from tierlab.kernels.ops.table import OpTable
+
+FILES = sorted(SHIPPED.glob("*.json"))
+
+
+@pytest.fixture(scope="session")
+def made(synthetic, machine) -> Calibration:
+    return Calibration("H200", "test", (fit(synthetic("gemm"), machine, Options()),))
+
+
+def gemm(**columns: object) -> OpTable:
+    return OpTable.build("gemm", "bf16", **({"m": [1, 512], "n": 4096, "k": 4096} | columns))
+
+
+def test_a_file_gives_back_what_was_fitted(made, machine, tmp_path):
+    path = tmp_path / "c.json"
+    path.write_text(dump(made))
+    again = load(path, "--calibration", "h200")
+    ops = gemm(m=2.0 ** np.arange(12))
+    before, after = (c.kernels[0].seconds(ops, machine)[0] for c in (made, again))
+    np.testing.assert_allclose(after, before, rtol=2e-3)
+    assert again.kernels[0].key == made.kernels[0].key
+    assert again.kernels[0].points == made.kernels[0].points
+
+
+def broken(made: Calibration, tmp_path: Path, change) -> Path:
+    data = json.loads(dump(made))
+    change(data)
+    path = tmp_path / "bad.json"
+    path.write_text(json.dumps(data))
+    return path
+
+
+BAD = {
+    "another device": (lambda d: d.update(device="L40S"), "calibration of 'L40S', not of 'H200'"),
+    "another format": (lambda d: d.update(format="x"), "format is 'x'"),
+    "no kernels": (lambda d: d.update(kernels=[]), "holds no kernels"),
+    "nan": (lambda d: d["kernels"][0]["parameters"].update(peak=float("nan")), "peak: value nan"),
+    "negative": (lambda d: d["kernels"][0]["parameters"].update(peak=-0.5), "value -0.5"),
+    "wrong unit": (lambda d: d["kernels"][0]["parameters"].update(launch_us=3e6), "launch_us"),
+    "missing": (lambda d: d["kernels"][0]["parameters"].pop("peak"), "'peak' is missing"),
+    "unknown": (lambda d: d["kernels"][0]["parameters"].update(speed=1.0), "unknown 'speed'"),
+    "unknown op": (lambda d: d["kernels"][0].update(op="fft"), "op is 'fft'"),
+    "schedule": (lambda d: d["kernels"][0].update(schedule="x"), "schedule is 'x'"),
+    "band": (lambda d: d["kernels"][0].update(p10=[1.2, 1.0, 1.0]), "p10: value 1.2"),
+    "short band": (lambda d: d["kernels"][0].update(p90=[1.2]), "p90 is [1.2]"),
+    "ragged": (lambda d: d["kernels"][0]["surface"][0].update(values=[[1], [1, 2]]), "values"),
+    "huge": (lambda d: d["kernels"][0]["surface"][0].update(values=[[9, 9], [9, 9]]), "within 5"),
+    "axes": (lambda d: d["kernels"][0]["surface"][0].update(axes=["m", "x"]), "axes ['m', 'x']"),
+    "range": (lambda d: d["kernels"][0]["ranges"].update(m=[5.0, 1.0]), "ranges: m"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_files_are_refused_in_one_line(case, made, tmp_path):
+    change, expected = BAD[case]
+    with pytest.raises(BadInput) as caught:
+        load(broken(made, tmp_path, change), "--calibration", "H200")
+    assert expected in caught.value.line()
+    assert "\n" not in caught.value.line()
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{", "3", '{"format": "tierlab-calibration-1"}'])
+def test_what_is_no_calibration_is_refused(text, tmp_path):
+    path = tmp_path / "c.json"
+    path.write_text(text)
+    with pytest.raises(BadInput):
+        load(path, "--calibration", "H200")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
+def test_what_ships_loads_and_states_its_source(path):
+    found = load(path, "test")
+    assert found.made
+    for kernel in found.kernels:
+        assert "aiconfigurator" in kernel.source
+        assert kernel.points >= 30
+        assert all(
+            low <= 1.0 <= high for low, high in zip(*vars(kernel.bands).values(), strict=True)
+        )
+
+
+@pytest.mark.parametrize("name", ["h200", "h100", "a100-80g", "b200", "l40s"])
+def test_five_devices_are_calibrated(name):
+    model = silicon(None, load_device(name, "test"), None, "test")
+    times = model.predict(gemm())
+    assert (times.source == CALIBRATED).all()
+    assert (times.p10 <= times.seconds).all()
+    assert (times.seconds <= times.p90).all()
+
+
+def test_a_device_that_nobody_measured_is_predicted_from_its_datasheet():
+    system = load_system("rtx4090-1x")
+    times = silicon(None, system.gpu, None, "test").predict(gemm())
+    assert (times.source == DATASHEET).all()
+
+
+def test_datasheet_leaves_the_own_fit_out():
+    gpu = load_device("H200", "test")
+    plain = of_calibration(calibration_for(gpu, None, "x"), gpu, None).predict(gemm())
+    bare = of_calibration(calibration_for(gpu, None, "x", datasheet=True), gpu, None).predict(
+        gemm()
+    )
+    assert (bare.source == DATASHEET).all()
+    assert (bare.seconds != plain.seconds).all()
+    assert ((bare.p90 / bare.p10) > (plain.p90 / plain.p10)).all()
+
+
+def test_a_shape_outside_the_measured_range_is_flagged_with_a_wider_band():
+    times = silicon(None, load_device("H200", "test"), None, "x").predict(gemm(m=[4096, 2**20]))
+    assert times.extrapolated.tolist() == [False, True]
+    assert times.p90[1] / times.p10[1] > times.p90[0] / times.p10[0]

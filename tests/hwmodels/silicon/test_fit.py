@@ -1,0 +1,90 @@
+"""Fits find what made the data, on shapes that they did not see."""
+
+import numpy as np
+import pytest
+
+from tierlab.hwmodels.time.silicon.fit import Options, bands, draw, fit
+from tierlab.hwmodels.time.silicon.holdout import score, split
+from tierlab.hwmodels.time.silicon.registry import KERNELS
+from tierlab.hwmodels.time.silicon.surface import evaluate, fit_surface
+from tierlab.kernels.base.errors import BadInput
+
+CHANGED = {
+    "decode_attention": {"launch_us": 12.0, "hbm_eff": 0.7, "l2_share": 0.5, "tile128": 9000.0},
+    "prefill_attention": {"launch_us": 15.0, "peak128": 0.45, "append": 6.0},
+    "gemm": {"launch_us": 5.0, "peak": 0.5, "hbm_eff": 0.6, "tile_us": 3.0},
+}
+
+
+@pytest.mark.parametrize("op", sorted(KERNELS))
+def test_known_parameters_are_found(op, synthetic, machine):
+    seen, unseen = split(synthetic(op, **CHANGED[op]))
+    model = fit(seen, machine, Options(surface=False))
+    predicted, _ = model.seconds(unseen.ops, machine)
+    error = np.abs(predicted / unseen.seconds - 1.0)
+    assert np.median(error) < 0.02
+    assert np.quantile(error, 0.9) < 0.06
+
+
+@pytest.mark.parametrize("op", ["decode_attention"])
+@pytest.mark.parametrize("schedule", ["none", "dynamic"])
+def test_the_schedule_that_ran_is_chosen(op, schedule, synthetic, machine):
+    assert fit(synthetic(op, schedule), machine, Options(surface=False)).schedule == schedule
+
+
+def test_a_surface_takes_what_the_formula_cannot(synthetic, machine):
+    data = synthetic("decode_attention")
+    bent = data.seconds * np.exp(0.1 * np.sin(np.log2(data.ops["kv_len"])))
+    data = type(data)(data.key, data.source, data.ops, bent)
+    errors = []
+    for surface in (False, True):
+        model = fit(data, machine, Options(surface=surface))
+        errors.append(np.median(np.abs(model.seconds(data.ops, machine)[0] / bent - 1.0)))
+    assert errors[1] < 0.6 * errors[0]
+
+
+def test_held_out_bands_cover_four_fifths(synthetic, machine):
+    seen, unseen = split(synthetic("gemm", peak=0.6), seed=2)
+    rows = score(fit(seen, machine), unseen, machine)
+    assert rows == [] or all(0.5 < r.coverage <= 1.0 for r in rows)
+    model = fit(seen, machine)
+    predicted, _ = model.seconds(seen.ops, machine)
+    low, high = predicted * min(model.bands.p10), predicted * max(model.bands.p90)
+    assert ((seen.seconds > low) & (seen.seconds < high)).mean() > 0.7
+
+
+def test_bands_are_quantiles_of_residuals():
+    residuals = np.random.default_rng(0).normal(0.02, 0.05, 3000)
+    found = bands(residuals, np.full(3000, 50e-6))
+    low, high = np.exp(0.02 - 1.2816 * 0.05), np.exp(0.02 + 1.2816 * 0.05)
+    assert found.p10[1] == pytest.approx(low, abs=0.006)
+    assert found.p90[1] == pytest.approx(high, abs=0.006)
+
+
+def test_strata_are_drawn_alike():
+    seconds = np.concatenate([np.full(9000, 5e-6), np.full(900, 50e-6), np.full(100, 5e-4)])
+    rows = draw(seconds, 600, seed=1)
+    counts = [int((seconds[rows] == s).sum()) for s in (5e-6, 50e-6, 5e-4)]
+    assert counts == [250, 250, 100]
+
+
+def test_too_few_measurements_are_refused(synthetic, machine):
+    with pytest.raises(BadInput, match="only 3 measurements"):
+        fit(synthetic("gemm").take(np.arange(3)), machine)
+
+
+def test_a_surface_interpolates_and_is_flat_outside():
+    x = np.repeat(np.arange(8.0), 40)
+    at = {"a": x, "b": np.tile(np.arange(5.0), 64)}
+    surface, _ = fit_surface((("a", "b"),), at, 0.1 * x, np.zeros(len(x), np.int64), 1e-6, 0.0)
+    ask = {"a": np.array([2.5, 7.0, 30.0]), "b": np.array([1.3, 2.0, 2.0])}
+    np.testing.assert_allclose(evaluate(surface, ask), [0.25, 0.7, 0.7], atol=1e-3)
+
+
+def test_a_fold_is_predicted_without_itself():
+    x = np.repeat(np.arange(6.0), 50)
+    fold = (np.arange(len(x)) % 50 >= 40).astype(np.int64)
+    y = np.where(fold == 1, 0.5, 0.0)
+    at = {"a": x, "b": x}
+    _, left = fit_surface((("a", "b"),), at, y, fold, 1e-3, 0.0)
+    assert np.median(left[fold == 1]) == pytest.approx(0.5, abs=0.02)

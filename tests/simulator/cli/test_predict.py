@@ -1,0 +1,153 @@
+"""`tierlab predict` and `tierlab calibrate --from`, as a user runs them."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+SHAPES = {
+    "op": ["gemm", "decode_attention", "prefill_attention", "elementwise"],
+    "batch": [None, 16, 1, None],
+    "q_len": [None, 1, 2048, None],
+    "kv_len": [None, 4096, 2048, None],
+    "heads": [None, 32, 32, None],
+    "kv_heads": [None, 8, 8, None],
+    "head_dim": [None, 128, 128, None],
+    "kv_dtype": [None, "fp8", None, None],
+    "m": [512, None, None, None],
+    "n": [4096, None, None, None],
+    "k": [4096, None, None, None],
+    "bytes": [None, None, None, 1_000_000],
+}
+ADDED = {"seconds", "seconds_p10", "seconds_p90", "source", "extrapolated", "kernel"}
+
+
+@pytest.fixture
+def shapes(tmp_path):
+    def write(name="shapes.parquet", **changed):
+        path = tmp_path / name
+        pl.DataFrame(SHAPES | changed).write_parquet(path)
+        return str(path)
+
+    return write
+
+
+def test_times_stand_beside_the_shapes(tierlab, shapes, tmp_path):
+    done = tierlab("predict", shapes(), "--hardware", "H200", "-o", "out.parquet")
+    assert done.returncode == 0, done.stderr
+    out = pl.read_parquet(tmp_path / "out.parquet")
+    assert set(out.columns) == set(SHAPES) | ADDED
+    assert out["source"].to_list() == ["calibrated"] * 3 + ["datasheet"]
+    assert out["kernel"].to_list()[3] == "roofline"
+    assert all("vllm 0.24.0" in name for name in out["kernel"][:3])
+    assert (out["seconds_p10"] <= out["seconds"]).all()
+    assert (out["seconds"] <= out["seconds_p90"]).all()
+
+
+def test_datasheet_says_so_and_differs(tierlab, shapes, tmp_path):
+    for extra, name in (((), "a.csv"), (("--datasheet",), "b.csv")):
+        assert (
+            tierlab("predict", shapes(), "--hardware", "H200", *extra, "-o", name).returncode == 0
+        )
+    own, bare = pl.read_csv(tmp_path / "a.csv"), pl.read_csv(tmp_path / "b.csv")
+    assert set(bare["source"]) == {"datasheet"}
+    assert (own["seconds"] != bare["seconds"]).head(3).all()
+
+
+BAD = {
+    "unknown op": ({"op": ["fft", *SHAPES["op"][1:]]}, "row 1: op is 'fft'"),
+    "unknown dtype": ({"kv_dtype": [None, "fp9", None, None]}, "row 2: kv_dtype is 'fp9'"),
+    "missing size": ({"n": [None] * 4}, "row 1: gemm without n"),
+    "negative": ({"batch": [None, -16, 1, None]}, "row 2: batch is -16"),
+    "nan": ({"m": [float("nan"), None, None, None]}, "row 1: m is nan"),
+    "text": ({"m": ["many"] * 4}, "m: holds String"),
+    "unknown column": ({"kvlen": [1, 1, 1, 1]}, "did you mean kv_len"),
+    "heads": ({"kv_heads": [None, 64, 8, None]}, "row 2: fewer heads than kv_heads"),
+    "kernel": ({"kernel": ["x", None, None, None]}, "kernel 'x' is not calibrated"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_bad_shapes_are_refused_in_one_line(case, tierlab, shapes, tmp_path):
+    changed, expected = BAD[case]
+    done = tierlab(
+        "predict", shapes(**changed), "--hardware", "H200", "-o", "out.parquet", check=False
+    )
+    assert done.returncode == 2
+    assert expected in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "out.parquet").exists()
+
+
+def own_table(path, seconds=lambda m: 5e-6 + 2 * m * 4096.0**2 / 5e14):
+    m = np.tile(np.arange(1.0, 41.0) * 100, 2)
+    n = np.repeat([4096.0, 2048.0], 40)
+    frame = pl.DataFrame({"op": ["gemm"] * 80, "m": m, "n": n, "k": [4096.0] * 80})
+    frame = frame.with_columns(seconds=pl.Series(seconds(m) * n / 4096.0))
+    frame.write_parquet(path)
+    return frame
+
+
+def test_a_table_of_ones_own_becomes_a_calibration(tierlab, tmp_path):
+    frame = own_table(tmp_path / "mine.parquet")
+    done = tierlab("calibrate", "--from", "mine.parquet", "--hardware", "H200", "-o", "mine.json")
+    assert done.returncode == 0, done.stderr
+    frame.drop("seconds").write_parquet(tmp_path / "ask.parquet")
+    done = tierlab(
+        "predict", "ask.parquet", "--hardware", "H200", "--calibration", "mine.json",
+        "-o", "out.parquet",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    out = pl.read_parquet(tmp_path / "out.parquet")
+    assert ((out["seconds"] / frame["seconds"] - 1).abs().median()) < 0.05
+    wrong = tierlab(
+        "predict",
+        "ask.parquet",
+        "--hardware",
+        "L40S",
+        "--calibration",
+        "mine.json",
+        "-o",
+        "x.csv",
+        check=False,
+    )
+    assert wrong.returncode == 2
+    assert "calibration of 'H200', not of 'L40S'" in wrong.stderr
+
+
+WRONG = {
+    "milliseconds": (lambda m: 1e3 * (5e-6 + m * 6.7e-8), "times in seconds, of this device"),
+    "negative": (lambda m: 1.05e-5 - m * 1e-8, "seconds is -"),
+    "nan": (lambda m: np.where(m == 300, np.nan, 1e-5), "row 3: seconds is nan"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_bad_times_are_refused(case, tierlab, tmp_path):
+    seconds, expected = WRONG[case]
+    own_table(tmp_path / "bad.parquet", seconds)
+    done = tierlab(
+        "calibrate", "--from", "bad.parquet", "--hardware", "H200", "-o", "x.json", check=False
+    )
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert expected in done.stderr
+    assert not (tmp_path / "x.json").exists()
+
+
+def test_three_rows_and_a_missing_column_are_refused(tierlab, tmp_path):
+    frame = own_table(tmp_path / "t.parquet")
+    for part, expected in ((frame.head(3), "only 3 rows"), (frame.drop("seconds"), "'seconds'")):
+        part.write_parquet(tmp_path / "few.parquet")
+        done = tierlab(
+            "calibrate", "--from", "few.parquet", "--hardware", "H200", "-o", "x.json", check=False
+        )
+        assert done.returncode == 2
+        assert expected in done.stderr
+
+
+def test_the_public_package_is_asked_for_by_name(tierlab, tmp_path):
+    done = tierlab(
+        "calibrate", "--from", "aiconfigurator", "--system", "h200_sxm", "--tables", str(tmp_path),
+        "-o", "x.json", check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "holds no tables" in done.stderr
