@@ -4,6 +4,7 @@ A representative is the mean key (as Landmark attention's and InfLLM's simplest 
 2402.04617); a block's score for a KV head is the largest over its query heads.
 """
 
+# mypy: disable-error-code="no-untyped-def, no-untyped-call"
 from __future__ import annotations
 
 from typing import Any
@@ -60,12 +61,12 @@ def representatives_cupy_version(keys: Any, filled: Any) -> Any:
 def scores_reference(q: Any, means: Any, table: Any, counts: Any) -> Any:
     """Score in float64; see `scores_numba_version`."""
     group = paged.check_heads(q.shape[1], means.shape[1])
-    batch, heads, dim = q.shape
+    batch, _, dim = q.shape
     wide = q.astype(np.float64).reshape(batch, -1, group, dim)
     scores = np.einsum("bhgd,bwhd->bhgw", wide, means[table].astype(np.float64)).max(axis=2)
-    scores[np.broadcast_to(np.arange(table.shape[1]) >= counts[:, None, None], scores.shape)] = (
-        -np.inf
-    )
+    scores[
+        np.broadcast_to(np.arange(table.shape[1]) >= counts[:, None, None], scores.shape)
+    ] = -np.inf
     return scores
 
 
@@ -154,7 +155,7 @@ def _check_k(scores: Any, k: int) -> None:
 
 
 @compiled
-def _average(keys, filled, out):  # type: ignore[no-untyped-def]
+def _average(keys, filled, out):
     for i in prange(len(keys)):
         for row in range(keys.shape[1]):
             summed = np.float32(0.0)
@@ -164,7 +165,7 @@ def _average(keys, filled, out):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _score(q, means, table, counts, group, dim, out):  # type: ignore[no-untyped-def]
+def _score(q, means, table, counts, group, dim, out):
     kv_heads = out.shape[1]
     for turn in prange(len(table) * table.shape[1]):
         sequence, place = turn // table.shape[1], turn % table.shape[1]
@@ -182,7 +183,7 @@ def _score(q, means, table, counts, group, dim, out):  # type: ignore[no-untyped
 
 
 @compiled
-def _top(scores, out, heaps):  # type: ignore[no-untyped-def]
+def _top(scores, out, heaps):
     """Keep the best k in a heap whose root is the next to go: the lowest, of equals the latest."""
     k = out.shape[1]
     for row in prange(len(scores)):
@@ -196,7 +197,7 @@ def _top(scores, out, heaps):  # type: ignore[no-untyped-def]
         where.sort()
 
 
-def _up(heap, where, at, score, i):  # type: ignore[no-untyped-def]
+def _up(heap, where, at, score, i):
     while at > 0:
         parent = (at - 1) // 2
         if _before(heap[parent], where[parent], score, i):
@@ -206,7 +207,7 @@ def _up(heap, where, at, score, i):  # type: ignore[no-untyped-def]
     heap[at], where[at] = score, i
 
 
-def _down(heap, where, k, score, i):  # type: ignore[no-untyped-def]
+def _down(heap, where, k, score, i):
     at = 0
     while 2 * at + 1 < k:
         child = 2 * at + 1
@@ -219,6 +220,6 @@ def _down(heap, where, k, score, i):  # type: ignore[no-untyped-def]
     heap[at], where[at] = score, i
 
 
-def _before(score_a, a, score_b, b):  # type: ignore[no-untyped-def]
+def _before(score_a, a, score_b, b):
     """Return whether a goes before b."""
     return score_a < score_b or (score_a == score_b and a > b)

@@ -4,6 +4,7 @@ FlashDecoding (Dao et al. 2023): sequences are cut into pieces that run apart, e
 softmax (Milakov and Gimelshein, arXiv 1805.02867), and merged by their log-sum-exp.
 """
 
+# mypy: disable-error-code="no-untyped-def, no-untyped-call"
 from __future__ import annotations
 
 from typing import Any
@@ -105,7 +106,9 @@ class Parts:
         _join(self._tasks, self._out, self._peak, self._sums, joined.reshape(-1), lse, dim)
         if self._rows == heads:
             return joined, lse
-        kept = np.arange(self._rows).reshape(-1, self._group)[:, : heads * self._group // self._rows]
+        kept = np.arange(self._rows).reshape(-1, self._group)[
+            :, : heads * self._group // self._rows
+        ]
         return joined[:, kept.ravel()], lse[:, kept.ravel()]
 
 
@@ -125,7 +128,7 @@ def merge(out_a: Any, lse_a: Any, out_b: Any, lse_b: Any) -> tuple[Any, Any]:
 
 
 @single
-def _join(tasks, out, peak, sums, joined, lse, dim):  # type: ignore[no-untyped-def]
+def _join(tasks, out, peak, sums, joined, lse, dim):
     """Weigh each task by its share of the sum of weights; `lse` first holds the largest peak."""
     rows = lse.shape[1]
     for task in range(len(tasks)):
@@ -152,7 +155,7 @@ def _join(tasks, out, peak, sums, joined, lse, dim):  # type: ignore[no-untyped-
 
 
 @compiled
-def _attend(q, keys, values, table, lengths, tasks, sizes, out, peak, sums, scratch):  # type: ignore[no-untyped-def]
+def _attend(q, keys, values, table, lengths, tasks, sizes, out, peak, sums, scratch):
     heads, rows, dim, block = sizes[0], sizes[1], sizes[2], sizes[3]
     for task in prange(len(tasks)):
         sequence, last = tasks[task, 0], tasks[task, 2] - 1
@@ -171,7 +174,7 @@ def _attend(q, keys, values, table, lengths, tasks, sizes, out, peak, sums, scra
                     )  # fmt: skip
 
 
-def _tile(q, of, keys, values, cache, soon, count, dim, block, out, peak, sums, at, scratch, s):  # type: ignore[no-untyped-def]
+def _tile(q, of, keys, values, cache, soon, count, dim, block, out, peak, sums, at, scratch, s):
     """Add one block to four rows; its values and the next keys come in meanwhile."""
     clear(scratch, s, TILE * block)
     product(

@@ -1,4 +1,4 @@
-"""Decode attention over a paged KV cache in KIVI's form (arXiv 2402.02750), dequantised in registers.
+"""Decode attention over a paged cache in KIVI's form (arXiv 2402.02750), dequantised in registers.
 
 Keys are quantised per channel over groups of tokens, values per token over groups of channels. A
 code c stands in the fraction of a float, f = 1 + c / 2^bits, so that with x = low + scale c
@@ -8,6 +8,7 @@ code c stands in the fraction of a float, f = 1 + c / 2^bits, so that with x = l
 and only the first sum touches codes. Values are folded into the weights in the same way.
 """
 
+# mypy: disable-error-code="no-untyped-def, no-untyped-call"
 from __future__ import annotations
 
 from typing import Any
@@ -21,7 +22,18 @@ from tierlab.kernels.compute.jit import compiled, prange
 from tierlab.kernels.compute.paged import TILE
 from tierlab.kernels.compute.quantise import Codes, dequantise_reference
 from tierlab.kernels.compute.simd import (
-    LANES, add, fma, fraction, load, load_bytes, mul, prefetch, splat, spread, store, total,
+    LANES,
+    add,
+    fma,
+    fraction,
+    load,
+    load_bytes,
+    mul,
+    prefetch,
+    splat,
+    spread,
+    store,
+    total,
 )  # fmt: skip
 from tierlab.kernels.compute.softmax import soften
 
@@ -83,7 +95,7 @@ def _sides(codes: Codes) -> tuple[Any, Any, Any]:
 
 
 @compiled
-def _attend(  # type: ignore[no-untyped-def]
+def _attend(
     q, keys, k_scale, k_low, values, v_scale, v_low, table, lengths, tasks, sizes, out, peak, sums,
     scratch, own,
 ):  # fmt: skip
@@ -109,14 +121,16 @@ def _attend(  # type: ignore[no-untyped-def]
                     )  # fmt: skip
                     for r in range(TILE):
                         o = (at + r) * dim
-                        soften(scratch, s + r * block, block, count, out, o, peak, sums, at + r, dim)
+                        soften(
+                            scratch, s + r * block, block, count, out, o, peak, sums, at + r, dim
+                        )
                     _weigh(
                         scratch, s, values, code, v_scale, v_low, side, dim, block, count, bits,
                         group, own, w, out, at * dim, then,
                     )  # fmt: skip
 
 
-def _scores(  # type: ignore[no-untyped-def]
+def _scores(
     q, of, keys, code, scale, low, side, dim, block, bits, group, own, w, scores, s,
     then,
 ):  # fmt: skip
@@ -130,12 +144,13 @@ def _scores(  # type: ignore[no-untyped-def]
         d = _fold(q, of + 3 * dim, scale, low, at, dim, bits, own, w + 3 * dim, 0)
         first, left = _unit(token, bits)
         _codes(
-            own, w, dim, keys, code + first, row_bytes, then * bits // 8, dim, left, bits, scores, s + token, block,
+            own, w, dim, keys, code + first, row_bytes, then * bits // 8, dim, left, bits,
+            scores, s + token, block,
             splat(a), splat(b), splat(c), splat(d), splat(a), splat(b), splat(c), splat(d),
         )  # fmt: skip
 
 
-def _weigh(  # type: ignore[no-untyped-def]
+def _weigh(
     weights, s, values, code, scale, low, side, dim, block, count, bits, group, own, w, out, o,
     then,
 ):  # fmt: skip
@@ -149,7 +164,8 @@ def _weigh(  # type: ignore[no-untyped-def]
         first, left = _unit(k, bits)
         p = o + k
         _codes(
-            own, w, block, values, code + first, dim * bits // 8, then * bits // 8, count, left, bits, out, p, dim,
+            own, w, block, values, code + first, dim * bits // 8, then * bits // 8, count, left,
+            bits, out, p, dim,
             add(a, load(out, p)), add(b, load(out, p + dim)), add(c, load(out, p + 2 * dim)),
             add(d, load(out, p + 3 * dim)), add(a, load(out, p + LANES)),
             add(b, load(out, p + dim + LANES)), add(c, load(out, p + 2 * dim + LANES)),
@@ -157,13 +173,13 @@ def _weigh(  # type: ignore[no-untyped-def]
         )  # fmt: skip
 
 
-def _unit(at, bits):  # type: ignore[no-untyped-def]
+def _unit(at, bits):
     """Return the byte of a row where 32 neighbours start, and the shift that brings them up."""
     per = 128 // bits
     return at // per * 16, 23 - bits - at % per // LANES * bits
 
 
-def _fold(x, at, scale, low, side, n, bits, own, w, then):  # type: ignore[no-untyped-def]
+def _fold(x, at, scale, low, side, n, bits, own, w, then):
     """Multiply `n` numbers by their scales into `own`, and return what the lows add."""
     span = splat(np.float32(1 << bits))
     minus = splat(np.float32(-1.0))
@@ -179,7 +195,7 @@ def _fold(x, at, scale, low, side, n, bits, own, w, then):  # type: ignore[no-un
     return total(rest)
 
 
-def _codes(  # type: ignore[no-untyped-def]
+def _codes(
     x, at, x_step, codes, of, step, then, depth, left, bits, c, to, c_step,
     a0, b0, c0, d0, a1, b1, c1, d1,
 ):  # fmt: skip

@@ -19,7 +19,7 @@ from tierlab.kernels.compute.simd import Primitive
 prange = range
 """In a compiled loop, a `range` whose turns run on all threads."""
 
-_INNER = {
+_INNER: dict[str, Any] = {
     "_nrt": False,
     "nogil": True,
     "no_cpython_wrapper": True,
@@ -27,7 +27,7 @@ _INNER = {
     "forceinline": True,
     "error_model": "numpy",
 }
-_OUTER = {"parallel": True, "nogil": True, "error_model": "numpy"}
+_OUTER: dict[str, Any] = {"parallel": True, "nogil": True, "error_model": "numpy"}
 
 
 class Loop:
@@ -102,7 +102,9 @@ class Loop:
 
     def _digest(self) -> str:
         """Name the machine code after all Python code it is made from, callees included."""
-        digest = hashlib.sha256(repr((_INNER, self._options, sorted(self._constants.items()))).encode())
+        digest = hashlib.sha256(
+            repr((_INNER, self._options, sorted(self._constants.items()))).encode()
+        )
         done: set[CodeType] = set()
         todo: list[Any] = [self._function]
         while todo:

@@ -4,6 +4,7 @@ FlashAttention's schedule (Dao et al., arXiv 2205.14135): a tile of queries meet
 in turn under an online softmax, so that no score matrix is ever written to memory.
 """
 
+# mypy: disable-error-code="no-untyped-def, no-untyped-call"
 from __future__ import annotations
 
 from typing import Any
@@ -122,9 +123,7 @@ def _tasks(starts: Any, heads: int) -> NDArray[np.int64]:
 
 
 @compiled
-def _attend(  # type: ignore[no-untyped-def]
-    q, keys, values, table, starts, lengths, tasks, sizes, scale, out, lse, rooms, sums
-):
+def _attend(q, keys, values, table, starts, lengths, tasks, sizes, scale, out, lse, rooms, sums):
     slots = sizes[4]
     for slot in prange(slots):
         for turn in range(slot, len(tasks), slots):
@@ -134,11 +133,9 @@ def _attend(  # type: ignore[no-untyped-def]
             )  # fmt: skip
 
 
-def _task(  # type: ignore[no-untyped-def]
-    q, keys, values, table, starts, lengths, task, sizes, scale, out, lse, room, peak, sums
-):
+def _task(q, keys, values, table, starts, lengths, task, sizes, scale, out, lse, room, peak, sums):
     """Run a tile of queries of one head against all that they see."""
-    heads, group, dim, block = sizes[0], sizes[1], sizes[2], sizes[3]
+    heads, group, dim = sizes[0], sizes[1], sizes[2]
     sequence, head, first, end = task[0], task[1], task[2], task[3]
     own, summed, k, v = 0, QUERIES * dim, 2 * QUERIES * dim, (2 * QUERIES + WIDE) * dim
     s = (2 * QUERIES + 2 * WIDE) * dim
@@ -173,7 +170,7 @@ def _task(  # type: ignore[no-untyped-def]
             store(out, at * dim + i, mul(whole, load(room, summed + row * dim + i)))
 
 
-def _pack(keys, values, table, token, count, head, sizes, group, room, k, v):  # type: ignore[no-untyped-def]
+def _pack(keys, values, table, token, count, head, sizes, group, room, k, v):
     """Copy 64 tokens' keys and values of one KV head side by side; zeros beyond `count`."""
     kv_heads, dim, block = sizes[0] // group, sizes[2], sizes[3]
     nothing = splat(np.float32(0.0))

@@ -5,6 +5,7 @@ to 2^bits - 1. Sixteen bytes hold 128 / bits neighbours: byte i holds number i i
 then i + 16, and so on, so that one load and one shift yield sixteen neighbours in order.
 """
 
+# mypy: disable-error-code="no-untyped-def, no-untyped-call"
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -94,8 +95,8 @@ def reference(x: Any, bits: int, group: int, xp: Any = np) -> Codes:
     inverse = 1 / xp.where(scale > 0, scale, xp.float32(1))
     codes = xp.rint((groups - low[..., None]) * inverse[..., None])
     codes = xp.clip(codes, 0, 2**bits - 1).astype(xp.uint8).reshape(x.shape)
-    sides = [xp.ascontiguousarray(xp.swapaxes(side, -1, -2)) for side in (scale, low)]
-    return Codes(pack(codes, bits, xp), *sides, bits, group)
+    scale, low = (xp.ascontiguousarray(xp.swapaxes(side, -1, -2)) for side in (scale, low))
+    return Codes(pack(codes, bits, xp), scale, low, bits, group)
 
 
 def numba_version(x: Any, bits: int, group: int) -> Codes:
@@ -121,8 +122,8 @@ def numba_version(x: Any, bits: int, group: int) -> Codes:
     codes = np.empty((len(flat), rows, n * bits // 8), np.uint8)
     scale, low = np.empty((2, len(flat), n // group, rows), np.float32)
     _quantise(flat, codes, scale, low, bits, group)
-    sides = [side.reshape(*x.shape[:-2], n // group, rows) for side in (scale, low)]
-    return Codes(codes.reshape(*x.shape[:-1], -1), *sides, bits, group)
+    scale, low = (side.reshape(*x.shape[:-2], n // group, rows) for side in (scale, low))
+    return Codes(codes.reshape(*x.shape[:-1], -1), scale, low, bits, group)
 
 
 def cupy_version(x: Any, bits: int, group: int) -> Codes:
@@ -158,7 +159,7 @@ def dequantise_cupy_version(codes: Codes) -> Any:
 
 
 @compiled
-def _quantise(x, codes, scale, low, bits, group):  # type: ignore[no-untyped-def]
+def _quantise(x, codes, scale, low, bits, group):
     top = np.float32((1 << bits) - 1)
     rows, n = x.shape[1], x.shape[2]
     unit = 16 * 8 // bits
@@ -180,7 +181,7 @@ def _quantise(x, codes, scale, low, bits, group):  # type: ignore[no-untyped-def
 
 
 @compiled
-def _dequantise(codes, scale, low, out, bits, group):  # type: ignore[no-untyped-def]
+def _dequantise(codes, scale, low, out, bits, group):
     rows, n = out.shape[1], out.shape[2]
     unit = 16 * 8 // bits
     mask = (1 << bits) - 1

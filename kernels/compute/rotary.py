@@ -3,6 +3,7 @@
 Channel i of the first half and channel i of the second half turn by position x base^(-2 i / dim).
 """
 
+# mypy: disable-error-code="no-untyped-def, no-untyped-call"
 from __future__ import annotations
 
 from typing import Any
@@ -69,7 +70,7 @@ def cupy_version(x: Any, positions: Any, base: float = 10000.0) -> Any:
 
 
 @compiled
-def _rotate(x, cos, sin, out):  # type: ignore[no-untyped-def]
+def _rotate(x, cos, sin, out):
     heads, half = x.shape[1], x.shape[2] // 2
     for token in prange(len(x)):
         for head in range(heads):

@@ -5,6 +5,7 @@ portable LLVM vector operations: one AVX-512 register, two of AVX2 or four of NE
 nothing outside loops that `tierlab.kernels.compute.jit` compiles, and check no bounds.
 """
 
+# mypy: disable-error-code="no-untyped-call"
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -69,7 +70,7 @@ def _types() -> dict[str, Any]:
     from numba import types
     from numba.extending import models, register_model
 
-    class Vector(types.Type):  # type: ignore[misc]
+    class Vector(types.Type):
         def __init__(self, kind: str) -> None:
             super().__init__(name=f"{kind}x{LANES}")
 
@@ -77,7 +78,7 @@ def _types() -> dict[str, Any]:
         pass
 
     def model(kind: Any, representation: Any) -> None:
-        class Model(models.PrimitiveModel):  # type: ignore[misc]
+        class Model(models.PrimitiveModel):
             def __init__(self, manager: Any, of: Any) -> None:
                 super().__init__(manager, of, representation)
 
@@ -285,7 +286,9 @@ def fraction(builder: Any, lanes: Any, left: Any, bits: Any) -> Any:
     count = builder.trunc(bits, ir.IntType(32))
     ones = builder.lshr(ir.Constant(ir.IntType(32), 0x7FFFFF), count)
     mask = builder.sub(ir.Constant(ir.IntType(32), 0x7FFFFF), ones)
-    code = builder.and_(builder.shl(lanes, _spread(builder, shift, _ints())), _spread(builder, mask, _ints()))
+    code = builder.and_(
+        builder.shl(lanes, _spread(builder, shift, _ints())), _spread(builder, mask, _ints())
+    )
     return builder.bitcast(builder.or_(code, _int_constant(0x3F800000)), _floats())
 
 

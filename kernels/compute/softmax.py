@@ -4,19 +4,29 @@ Weights are taken against the largest score so far; when a larger one comes, wha
 scaled down (Milakov and Gimelshein, arXiv 1805.02867).
 """
 
+# mypy: disable-error-code="no-untyped-def, no-untyped-call"
 from __future__ import annotations
 
 import numpy as np
 
 from tierlab.kernels.compute.simd import (
-    LANES, add, exp, larger, load, mul, splat, store, top, total,
+    LANES,
+    add,
+    exp,
+    larger,
+    load,
+    mul,
+    splat,
+    store,
+    top,
+    total,
 )  # fmt: skip
 
 LOW = np.float32(-3e38)
 """A score that no weight follows from; finite, so that differences of two are numbers."""
 
 
-def soften(scores, s, width, count, out, o, peak, sums, row, dim):  # type: ignore[no-untyped-def]
+def soften(scores, s, width, count, out, o, peak, sums, row, dim):
     """Turn one row of scores into weights, and rescale what its sums hold so far.
 
     ``scores[s : s + width]`` becomes weights, 0 from `count` on; `out` holds the weighted values

@@ -6,6 +6,7 @@ four rows of `a`. While `b` is read, as many lines are asked for from `soon`, at
 works on what comes next during the arithmetic.
 """
 
+# mypy: disable-error-code="no-untyped-def, no-untyped-call"
 from __future__ import annotations
 
 from tierlab.kernels.compute.simd import LANES, fma, load, prefetch, spread, store
@@ -13,7 +14,7 @@ from tierlab.kernels.compute.simd import LANES, fma, load, prefetch, spread, sto
 WIDE = 64
 
 
-def product(a, at, a_step, b, of, b_step, depth, c, to, c_step, columns, soon, then):  # type: ignore[no-untyped-def]
+def product(a, at, a_step, b, of, b_step, depth, c, to, c_step, columns, soon, then):
     """Add a product of four rows and `columns`, a multiple of 16."""
     wide = columns - columns % WIDE
     for n in range(0, wide, WIDE):
@@ -22,7 +23,7 @@ def product(a, at, a_step, b, of, b_step, depth, c, to, c_step, columns, soon, t
         by16(a, at, a_step, b, of + n, b_step, depth, c, to + n, c_step, soon, then + n * depth)
 
 
-def by64(a, at, a_step, b, of, b_step, depth, c, to, c_step, soon, then):  # type: ignore[no-untyped-def]
+def by64(a, at, a_step, b, of, b_step, depth, c, to, c_step, soon, then):
     """Add a product of four rows and 64 columns."""
     to1, to2, to3 = to + c_step, to + 2 * c_step, to + 3 * c_step
     a0, a1, a2, a3 = load(c, to), load(c, to + 16), load(c, to + 32), load(c, to + 48)
@@ -50,14 +51,14 @@ def by64(a, at, a_step, b, of, b_step, depth, c, to, c_step, soon, then):  # typ
     _store4(c, to3, d0, d1, d2, d3)
 
 
-def _store4(c, to, v0, v1, v2, v3):  # type: ignore[no-untyped-def]
+def _store4(c, to, v0, v1, v2, v3):
     store(c, to, v0)
     store(c, to + 16, v1)
     store(c, to + 32, v2)
     store(c, to + 48, v3)
 
 
-def by16(a, at, a_step, b, of, b_step, depth, c, to, c_step, soon, then):  # type: ignore[no-untyped-def]
+def by16(a, at, a_step, b, of, b_step, depth, c, to, c_step, soon, then):
     """Add a product of four rows and 16 columns."""
     v, w = load(c, to), load(c, to + c_step)
     x, y = load(c, to + 2 * c_step), load(c, to + 3 * c_step)
@@ -74,7 +75,7 @@ def by16(a, at, a_step, b, of, b_step, depth, c, to, c_step, soon, then):  # typ
     store(c, to + 3 * c_step, y)
 
 
-def clear(c, to, count):  # type: ignore[no-untyped-def]
+def clear(c, to, count):
     """Write `count` zeros, a multiple of 16."""
     for i in range(count):
         c[to + i] = 0.0

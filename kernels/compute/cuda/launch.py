@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,7 @@ def flags(constants: dict[str, int | str]) -> tuple[str, ...]:
     return (STANDARD, *(f"-D{name}={value}" for name, value in sorted(constants.items())))
 
 
-@lru_cache(maxsize=None)
+@cache
 def _module(name: str, options: tuple[str, ...]) -> Any:
     import cupy
 

@@ -26,7 +26,9 @@ def normal(rng, *shape):
     return rng.standard_normal(shape, dtype=np.float32)
 
 
-@pytest.mark.parametrize("mkn", [(1, 1, 1), (3, 5, 7), (129, 300, 65), (64, 256, 64), (7, 513, 200)])
+@pytest.mark.parametrize(
+    "mkn", [(1, 1, 1), (3, 5, 7), (129, 300, 65), (64, 256, 64), (7, 513, 200)]
+)
 def test_gemm(rng, mkn) -> None:
     m, k, n = mkn
     a, b = normal(rng, m, k), normal(rng, k, n)
@@ -116,7 +118,9 @@ def test_quantise(rng, bits: int, shape, group: int) -> None:
     assert (np.abs(back - x) <= step / 2 + 1e-6).all()
 
 
-@pytest.mark.parametrize(("n", "bits", "group"), [(64, 3, 32), (48, 4, 16), (32, 2, 32), (64, 4, 24)])
+@pytest.mark.parametrize(
+    ("n", "bits", "group"), [(64, 3, 32), (48, 4, 16), (32, 2, 32), (64, 4, 24)]
+)
 def test_quantise_refuses_what_does_not_pack(n: int, bits: int, group: int) -> None:
     with pytest.raises(BadInput, match="bits|group"):
         quantise.numba_version(np.zeros((2, n), np.float32), bits, group)
