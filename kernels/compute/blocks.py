@@ -14,9 +14,12 @@ from numpy.typing import NDArray
 
 from tierlab.kernels.base.errors import BadInput
 from tierlab.kernels.compute import paged
-from tierlab.kernels.compute.cuda.launch import cover, module
+from tierlab.kernels.compute.cuda.launch import cover, element, launch
 from tierlab.kernels.compute.jit import compiled, prange
 from tierlab.kernels.compute.simd import LANES, fma, load, splat, total
+
+LANES_OF_ROW = 8
+"""GPU threads that average one row."""
 
 
 def representatives_reference(keys: Any, filled: Any) -> Any:
@@ -50,11 +53,11 @@ def representatives_cupy_version(keys: Any, filled: Any) -> Any:
     """Average on the GPU."""
     import cupy
 
-    out = cupy.empty(keys.shape[:3], cupy.float32)
-    kernel = module("blocks").get_function("representatives")
-    per = keys.shape[1] * keys.shape[2]
-    operands = (keys, filled.astype(cupy.int32), cupy.int32(per), cupy.int32(keys.shape[3]))
-    kernel((cover(out.size, 256),), (256,), (*operands, cupy.int64(out.size), out))
+    out = cupy.empty(keys.shape[:3], keys.dtype)
+    rows, block = keys.shape[1] * keys.shape[2], keys.shape[3]
+    operands = (keys, filled.astype(cupy.int32), rows, block, cupy.int64(out.size), out)
+    grid = (cover(out.size, 256 // LANES_OF_ROW),)
+    launch("blocks.representatives", grid, 256, operands, ELEMENT=element("keys", keys))
     return out
 
 
@@ -109,10 +112,10 @@ def scores_cupy_version(q: Any, means: Any, table: Any, counts: Any) -> Any:
     group = paged.check_heads(q.shape[1], means.shape[1])
     batch, kv_heads, width = len(q), means.shape[1], table.shape[1]
     out = cupy.empty((batch, kv_heads, width), cupy.float32)
-    kernel = module("blocks").get_function("scores")
-    sizes = (cupy.int32(kv_heads), cupy.int32(group), cupy.int32(q.shape[2]), cupy.int32(width))
     operands = (q, means, table.astype(cupy.int32), counts.astype(cupy.int32))
-    kernel((cover(width, 8), kv_heads, batch), (256,), (*operands, *sizes, out))
+    grid = (cover(width, 8), kv_heads, batch)
+    sizes = (kv_heads, group, q.shape[2], width)
+    launch("blocks.scores", grid, 256, (*operands, *sizes, out), ELEMENT=element("q", q))
     return out
 
 
@@ -141,11 +144,11 @@ def top_numba_version(scores: Any, k: int) -> NDArray[np.int32]:
 
 
 def top_cupy_version(scores: Any, k: int) -> Any:
-    """Choose on the GPU by CuPy's stable sort."""
+    """Choose on the GPU by CuPy's sort, which is stable."""
     import cupy
 
     _check_k(scores, k)
-    best = cupy.argsort(-scores, axis=-1, kind="stable")[..., :k]
+    best = cupy.argsort(-scores, axis=-1)[..., :k]
     return cupy.sort(best, axis=-1).astype(cupy.int32)
 
 

@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tierlab.kernels.compute import paged
+from tierlab.kernels.compute.cuda import splitkv
+from tierlab.kernels.compute.cuda.launch import element, launch
 from tierlab.kernels.compute.jit import compiled, prange, single
 from tierlab.kernels.compute.paged import TILE
 from tierlab.kernels.compute.simd import LANES, fma, load, mul, splat, store
@@ -20,6 +22,8 @@ from tierlab.kernels.compute.softmax import LOW, soften
 from tierlab.kernels.compute.tile import clear, product
 
 TASKS_PER_THREAD = 4
+GPU_SLICE, GPU_STAGES = 16, 3
+"""As in cuda/decode.cu."""
 
 
 def reference(
@@ -78,6 +82,36 @@ def numba_version(
         np.array([*padded.shape[1:], keys.shape[3]]), *parts.arrays,
     )  # fmt: skip
     return parts.merged(q.shape)
+
+
+def cupy_version(
+    q: Any, keys: Any, values: Any, table: Any, lengths: Any, scale: float | None = None
+) -> tuple[Any, Any]:
+    """Attend on the GPU's tensor cores; operands as `numba_version`, on the GPU.
+
+    Floats are float16, or bfloat16 as uint16; the head size is 128 at most. Lengths and block ids
+    are not checked, which would wait for the GPU.
+
+    Raises
+    ------
+    BadInput
+        Shapes disagree, or a type or size is not taken.
+    """
+    import cupy
+
+    paged.check_shapes(q, keys, values, table, lengths)
+    splitkv.check(q, LANES)
+    kv_heads, dim, block = keys.shape[1:]
+    pieces = splitkv.Pieces(q, table, kv_heads, block)
+    factor = cupy.float32(paged.default_scale(scale, dim))
+    sizes = (factor, pieces.group, kv_heads, block, table.shape[1], pieces.chunk)
+    shared = splitkv.WARPS * GPU_STAGES * GPU_SLICE * (dim + dim + 8) * 2
+    launch(
+        "decode.attend", pieces.grid, 32 * splitkv.WARPS,
+        (q, keys, values, table, lengths, *sizes, pieces.parts, pieces.sides), shared,
+        ELEMENT=element("q", q), DIM=dim,
+    )  # fmt: skip
+    return pieces.joined(lengths)
 
 
 class Parts:

@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 
 from tierlab.kernels.base.errors import BadInput
 from tierlab.kernels.compute import decode, paged
+from tierlab.kernels.compute.cuda import splitkv
+from tierlab.kernels.compute.cuda.launch import element, launch
 from tierlab.kernels.compute.jit import compiled, prange
 from tierlab.kernels.compute.paged import TILE
 from tierlab.kernels.compute.quantise import Codes, dequantise_reference
@@ -39,6 +41,8 @@ from tierlab.kernels.compute.softmax import soften
 
 PAIR = 32
 """Neighbours that one load of codes yields in two vectors."""
+GPU_SLICE, GPU_STAGES = 64, 2
+"""As in cuda/decode_codes.cu."""
 
 
 def reference(
@@ -88,6 +92,45 @@ def numba_version(
         table, lengths, tasks, sizes, *parts.arrays, own.reshape(-1),
     )  # fmt: skip
     return parts.merged(q.shape)
+
+
+def cupy_version(
+    q: Any, keys: Codes, values: Codes, table: Any, lengths: Any, scale: float | None = None
+) -> tuple[Any, Any]:
+    """Attend on the GPU's tensor cores; operands as `numba_version`, on the GPU.
+
+    Queries are float16, or bfloat16 as uint16; the head size is 64 or 128. Lengths and block ids
+    are not checked, which would wait for the GPU.
+
+    Raises
+    ------
+    BadInput
+        Shapes disagree, or a type or size is not taken.
+    """
+    import cupy
+
+    check(keys, values)
+    paged.check_shapes(q, keys, values, table, lengths, PAIR)
+    splitkv.check(q, 64)
+    kv_heads, dim, block = keys.shape[1:]
+    pieces = splitkv.Pieces(q, table, kv_heads, block)
+    factor = cupy.float32(paged.default_scale(scale, dim))
+    sizes = (factor, pieces.group, kv_heads, block, keys.group, table.shape[1], pieces.chunk)
+    operands = (q, *_sides(keys), *_sides(values), table, lengths, *sizes)
+    launch(
+        "decode_codes.attend", pieces.grid, 32 * splitkv.WARPS,
+        (*operands, pieces.parts, pieces.sides),
+        splitkv.WARPS * GPU_STAGES * _stage_bytes(dim, keys.bits),
+        ELEMENT=element("q", q), DIM=dim, BITS=keys.bits,
+    )  # fmt: skip
+    return pieces.joined(lengths)
+
+
+def _stage_bytes(dim: int, bits: int) -> int:
+    """Return what a warp holds of one slice; see cuda/decode_codes.cu."""
+    row = dim * bits // 8
+    sides = 2 * (2 * dim + dim // 32 * GPU_SLICE) * 4
+    return dim * GPU_SLICE * bits // 8 + GPU_SLICE * (96 if row == 64 else row) + sides
 
 
 def _sides(codes: Codes) -> tuple[Any, Any, Any]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tierlab.kernels.base.errors import BadInput
-from tierlab.kernels.compute.cuda.launch import module
+from tierlab.kernels.compute.cuda.launch import launch
 from tierlab.kernels.compute.jit import compiled, prange
 
 WORD_BYTES = 16
@@ -84,14 +84,13 @@ def scatter_cupy_version(cache: Any, ids: Any, data: Any) -> None:
 def _launch(name: str, cache: Any, ids: Any, data: Any) -> None:
     import cupy
 
-    size = cache[0].nbytes
+    size = cache.nbytes // max(1, len(cache))
     if size % WORD_BYTES:
         raise BadInput("cache", f"blocks of {size} bytes", f"a multiple of {WORD_BYTES} bytes")
     words = size // WORD_BYTES
     grid = (len(ids), min(8, -(-words // 256)))
-    module("gather").get_function(name)(
-        grid, (256,), (cache, ids.astype(cupy.int32), cupy.int64(words), data)
-    )
+    operands = (cache, ids.astype(cupy.int32), cupy.int64(words), data)
+    launch(f"gather.{name}", grid, 256, operands)
 
 
 def _bytes(blocks: Any) -> Any:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tierlab.kernels.base.errors import BadInput
-from tierlab.kernels.compute.cuda.launch import module, rows_of
+from tierlab.kernels.compute.cuda.launch import element, launch
 from tierlab.kernels.compute.jit import compiled, prange
 
 LARGEST_ON_GPU = 8192
@@ -63,8 +63,7 @@ def cupy_version(x: Any) -> Any:
     if n > LARGEST_ON_GPU:
         raise BadInput("x", f"{n} values along the last axis", f"{LARGEST_ON_GPU} or fewer")
     out = cupy.empty_like(x)
-    kernel = module("elementwise").get_function("hadamard")
-    kernel((rows_of(x),), (256,), (x, cupy.int32(n), out), shared_mem=4 * n)
+    launch("elementwise.hadamard", (x.size // n,), 256, (x, n, out), 4 * n, ELEMENT=element("x", x))
     return out
 
 

@@ -35,7 +35,24 @@ def check_cache(
     BadInput
         Shapes disagree, a size is no multiple of `step`, or a length or block lies outside.
     """
+    check_shapes(q, keys, values, table, lengths, step)
+    check_table(table, lengths, keys.shape[0], keys.shape[3])
+
+
+def check_shapes(
+    q: Any, keys: Any, values: Any, table: Any, lengths: Any, step: int = LANES
+) -> None:
+    """Refuse caches by their shapes alone, which reads nothing from a GPU.
+
+    Raises
+    ------
+    BadInput
+        Shapes disagree, heads are not grouped evenly, or a size is no multiple of `step`.
+    """
     blocks, kv_heads, dim, block = keys.shape
+    check_heads(q.shape[1], kv_heads)
+    if len(table) != len(lengths):
+        raise BadInput("table", f"{len(table)} rows for {len(lengths)} sequences", "one a sequence")
     if values.shape != (blocks, kv_heads, block, dim):
         raise BadInput("values", f"shape {values.shape}", f"{(blocks, kv_heads, block, dim)}")
     if q.shape[2] != dim:
@@ -43,13 +60,10 @@ def check_cache(
     if dim % step or block % step:
         what = f"head size {dim}, {block} tokens a block"
         raise BadInput("keys", what, f"multiples of {step}")
-    check_table(table, lengths, blocks, block)
 
 
 def check_table(table: Any, lengths: Any, blocks: int, block: int) -> None:
     """Refuse lengths below 1 or beyond their table, and block ids that do not exist."""
-    if len(table) != len(lengths):
-        raise BadInput("table", f"{len(table)} rows for {len(lengths)} sequences", "one a sequence")
     if len(lengths) and not 1 <= int(lengths.min()) <= int(lengths.max()) <= table.shape[1] * block:
         what = f"lengths from {lengths.min()} to {lengths.max()}"
         raise BadInput("lengths", what, f"1 to {table.shape[1] * block} tokens")

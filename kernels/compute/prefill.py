@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 
 from tierlab.kernels.base.errors import BadInput
 from tierlab.kernels.compute import paged
+from tierlab.kernels.compute.cuda import splitkv
+from tierlab.kernels.compute.cuda.launch import element, launch
 from tierlab.kernels.compute.jit import compiled, prange
 from tierlab.kernels.compute.paged import TILE
 from tierlab.kernels.compute.simd import LANES, load, mul, splat, store
@@ -108,17 +110,54 @@ def numba_version(
     return out, lse
 
 
+def cupy_version(
+    q: Any, keys: Any, values: Any, table: Any, starts: Any, lengths: Any,
+    scale: float | None = None,
+) -> tuple[Any, Any]:  # fmt: skip
+    """Attend on the GPU's tensor cores; operands as `numba_version`, on the GPU.
+
+    Floats are float16, or bfloat16 as uint16; the head size is 128 at most. Starts are read from
+    the GPU to lay out the work; block ids are not checked.
+
+    Raises
+    ------
+    BadInput
+        Shapes disagree, a chunk is not covered, or a type or size is not taken.
+    """
+    import cupy
+
+    paged.check_shapes(q, keys, values, table, lengths)
+    splitkv.check(q, LANES)
+    check_starts(q, starts.get(), lengths.get())
+    kv_heads, dim, block = keys.shape[1:]
+    out, lse = cupy.empty_like(q), cupy.empty(q.shape[:2], cupy.float32)
+    tasks = cupy.asarray(_chunks(starts.get()))
+    factor = cupy.float32(paged.default_scale(scale, dim))
+    sizes = (factor, kv_heads, block, table.shape[1])
+    launch(
+        "prefill.attend", (q.shape[1], len(tasks)), 32 * splitkv.WARPS,
+        (q, keys, values, table, starts, lengths, tasks, *sizes, out, lse),
+        2 * 2 * (dim * (WIDE + 8) + WIDE * (dim + 8)), ELEMENT=element("q", q), DIM=dim,
+    )  # fmt: skip
+    return out, lse
+
+
+def _chunks(starts: Any) -> NDArray[np.int32]:
+    """Return int32[tasks, 3]: sequence, first and end query; longest contexts first."""
+    rows = [
+        (i, at, min(at + QUERIES, int(starts[i + 1])))
+        for i in range(len(starts) - 1)
+        for at in reversed(range(int(starts[i]), int(starts[i + 1]), QUERIES))
+    ]
+    return np.array(rows, np.int32).reshape(-1, 3)
+
+
 def _tasks(starts: Any, heads: int) -> NDArray[np.int64]:
-    """Return int64[tasks, 4]: sequence, head, first and end query; longest contexts first.
+    """Return int64[tasks, 4]: `_chunks` for every head, the head second.
 
     A thread takes every n-th task, so that long and short ones spread over threads.
     """
-    rows = [
-        (i, head, at, min(at + QUERIES, int(starts[i + 1])))
-        for i in range(len(starts) - 1)
-        for at in reversed(range(int(starts[i]), int(starts[i + 1]), QUERIES))
-        for head in range(heads)
-    ]
+    rows = [(i, head, at, end) for i, at, end in _chunks(starts).tolist() for head in range(heads)]
     return np.array(rows, np.int64).reshape(-1, 4)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tierlab.kernels.base.errors import BadInput
+from tierlab.kernels.compute.cuda.launch import cover, element, launch
 from tierlab.kernels.compute.jit import compiled, prange
 
 UNIT_BYTES = 16
@@ -68,35 +69,35 @@ def check(n: int, bits: int, group: int) -> None:
         raise BadInput("group", what, f"a multiple of {unit} and of the group")
 
 
-def pack(codes: Any, bits: int, xp: Any = np) -> Any:
-    """Pack uint8[..., n] into uint8[..., n x bits / 8]; `xp` is numpy or cupy."""
+def pack(codes: Any, bits: int) -> Any:
+    """Pack uint8[..., n] into uint8[..., n x bits / 8]."""
     per = 8 // bits
     parts = codes.reshape(*codes.shape[:-1], -1, per, UNIT_BYTES)
     packed = parts[..., 0, :]
     for i in range(1, per):
-        packed = packed | (parts[..., i, :] << xp.uint8(bits * i))
+        packed = packed | (parts[..., i, :] << np.uint8(bits * i))
     return packed.reshape(*codes.shape[:-1], -1)
 
 
-def unpack(packed: Any, bits: int, xp: Any = np) -> Any:
+def unpack(packed: Any, bits: int) -> Any:
     """Undo `pack`."""
     units = packed.reshape(*packed.shape[:-1], -1, 1, UNIT_BYTES)
-    shifts = (xp.arange(8 // bits, dtype=xp.uint8) * xp.uint8(bits))[:, None]
-    codes = (units >> shifts) & xp.uint8(2**bits - 1)
+    shifts = (np.arange(8 // bits, dtype=np.uint8) * np.uint8(bits))[:, None]
+    codes = (units >> shifts) & np.uint8(2**bits - 1)
     return codes.reshape(*packed.shape[:-1], -1)
 
 
-def reference(x: Any, bits: int, group: int, xp: Any = np) -> Codes:
+def reference(x: Any, bits: int, group: int) -> Codes:
     """Quantise by array operations; see `numba_version` for the operands."""
     check(x.shape[-1], bits, group)
-    groups = x.astype(xp.float32).reshape(*x.shape[:-1], -1, group)
+    groups = x.astype(np.float32).reshape(*x.shape[:-1], -1, group)
     low = groups.min(axis=-1)
-    scale = (groups.max(axis=-1) - low) / xp.float32(2**bits - 1)
-    inverse = 1 / xp.where(scale > 0, scale, xp.float32(1))
-    codes = xp.rint((groups - low[..., None]) * inverse[..., None])
-    codes = xp.clip(codes, 0, 2**bits - 1).astype(xp.uint8).reshape(x.shape)
-    scale, low = (xp.ascontiguousarray(xp.swapaxes(side, -1, -2)) for side in (scale, low))
-    return Codes(pack(codes, bits, xp), scale, low, bits, group)
+    scale = (groups.max(axis=-1) - low) / np.float32(2**bits - 1)
+    inverse = 1 / np.where(scale > 0, scale, np.float32(1))
+    codes = np.rint((groups - low[..., None]) * inverse[..., None])
+    codes = np.clip(codes, 0, 2**bits - 1).astype(np.uint8).reshape(x.shape)
+    scale, low = (np.ascontiguousarray(np.swapaxes(side, -1, -2)) for side in (scale, low))
+    return Codes(pack(codes, bits), scale, low, bits, group)
 
 
 def numba_version(x: Any, bits: int, group: int) -> Codes:
@@ -130,14 +131,23 @@ def cupy_version(x: Any, bits: int, group: int) -> Codes:
     """Quantise on the GPU; see `numba_version`."""
     import cupy
 
-    return reference(x, bits, group, cupy)
+    check(x.shape[-1], bits, group)
+    rows, n = x.shape[-2:]
+    codes = cupy.empty((*x.shape[:-1], n * bits // 8), cupy.uint8)
+    scale, low = (cupy.empty((*x.shape[:-2], n // group, rows), cupy.float32) for _ in range(2))
+    kind = {"ELEMENT": element("x", x), "BITS": bits}
+    sizes = (rows, n, group, cupy.int64(scale.size))
+    launch("quantise.sides", (cover(scale.size, 8),), 256, (x, *sizes, scale, low), **kind)
+    sizes = (rows, n, group, cupy.int64(codes.size))
+    launch("quantise.pack", (cover(codes.size, 256),), 256, (x, scale, low, *sizes, codes), **kind)
+    return Codes(codes, scale, low, bits, group)
 
 
-def dequantise_reference(codes: Codes, xp: Any = np) -> Any:
+def dequantise_reference(codes: Codes) -> Any:
     """Return float32[..., rows, n]."""
-    values = unpack(codes.codes, codes.bits, xp).astype(xp.float32)
+    values = unpack(codes.codes, codes.bits).astype(np.float32)
     groups = values.reshape(*values.shape[:-1], -1, codes.group)
-    scale, low = (xp.swapaxes(side, -1, -2)[..., None] for side in (codes.scale, codes.low))
+    scale, low = (np.swapaxes(side, -1, -2)[..., None] for side in (codes.scale, codes.low))
     return (groups * scale + low).reshape(values.shape)
 
 
@@ -155,7 +165,12 @@ def dequantise_cupy_version(codes: Codes) -> Any:
     """Dequantise on the GPU."""
     import cupy
 
-    return dequantise_reference(codes, cupy)
+    out = cupy.empty(codes.shape, cupy.float32)
+    sizes = (*codes.shape[-2:], codes.group, cupy.int64(codes.codes.size))
+    operands = (codes.codes, codes.scale, codes.low, *sizes, out)
+    grid = (cover(codes.codes.size, 256),)
+    launch("quantise.unpack", grid, 256, operands, ELEMENT=0, BITS=codes.bits)
+    return out
 
 
 @compiled

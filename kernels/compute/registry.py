@@ -36,13 +36,14 @@ CACHE = {"batch": 2, "context": 333, "heads": 9, "kv_heads": 3, "dim": 64, "bloc
 """What the shapes of attention share."""
 
 
-def on_gpu(arguments: tuple[Any, ...], dtype: str = "float32") -> tuple[Any, ...]:
+def on_gpu(arguments: tuple[Any, ...], dtype: str = "float16") -> tuple[Any, ...]:
     """Return arguments of `Operation.example` as CuPy arrays, float32 ones as `dtype`.
 
     Parameters
     ----------
     dtype
-        ``"float32"`` or ``"float16"``. Scales and lows of codes stay float32.
+        ``"float16"``, or ``"float32"``, which attention does not take. Scales and lows of codes
+        stay float32.
     """
     import cupy
 
@@ -59,8 +60,7 @@ def on_gpu(arguments: tuple[Any, ...], dtype: str = "float32") -> tuple[Any, ...
 
 
 def _implementations(module: ModuleType, prefix: str = "") -> dict[str, Callable[..., Any]]:
-    found = ((kind, getattr(module, prefix + name, None)) for kind, name in KINDS.items())
-    return {kind: function for kind, function in found if function}
+    return {kind: getattr(module, prefix + name) for kind, name in KINDS.items()}
 
 
 def _operation(

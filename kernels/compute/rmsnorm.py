@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tierlab.kernels.compute.cuda.launch import module, rows_of
+from tierlab.kernels.compute.cuda.launch import element, launch
 from tierlab.kernels.compute.jit import compiled, prange
 from tierlab.kernels.compute.simd import LANES, fma, load, mul, splat, store, total
 
@@ -32,8 +32,9 @@ def cupy_version(x: Any, weight: Any, eps: float = 1e-5) -> Any:
     import cupy
 
     out = cupy.empty_like(x)
-    kernel = module("elementwise").get_function("rmsnorm")
-    kernel((rows_of(x),), (256,), (x, weight, cupy.float32(eps), cupy.int32(x.shape[-1]), out))
+    n = x.shape[-1]
+    operands = (x, weight, cupy.float32(eps), n, out)
+    launch("elementwise.rmsnorm", (x.size // n,), 256, operands, 32, ELEMENT=element("x", x))
     return out
 
 

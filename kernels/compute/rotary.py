@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tierlab.kernels.base.errors import BadInput
-from tierlab.kernels.compute.cuda.launch import cover, module
+from tierlab.kernels.compute.cuda.launch import cover, element, launch
 from tierlab.kernels.compute.jit import compiled, prange
 
 
@@ -62,10 +62,10 @@ def cupy_version(x: Any, positions: Any, base: float = 10000.0) -> Any:
     tokens, heads, dim = x.shape
     angles(np.zeros(0), dim, base)
     out = cupy.empty_like(x)
-    kernel = module("elementwise").get_function("rotary")
-    count = tokens * heads * dim // 2
-    operands = (x, positions.astype(cupy.int32), cupy.float64(base), cupy.int32(heads))
-    kernel((cover(count, 256),), (256,), (*operands, cupy.int32(dim), cupy.int64(count), out))
+    count = tokens * dim // 2
+    operands = (x, positions.astype(cupy.int32), cupy.float64(base), heads, dim, cupy.int64(count))
+    grid = (cover(count, 256),)
+    launch("elementwise.rotary", grid, 256, (*operands, out), ELEMENT=element("x", x))
     return out
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tierlab.kernels.compute.cuda.launch import cover, module
+from tierlab.kernels.compute.cuda.launch import cover, element, launch
 from tierlab.kernels.compute.jit import compiled, prange
 from tierlab.kernels.compute.simd import LANES, add, divide, exp, load, mul, splat, store
 
@@ -36,8 +36,9 @@ def cupy_version(gate: Any, up: Any) -> Any:
     import cupy
 
     out = cupy.empty_like(gate)
-    kernel = module("elementwise").get_function("swiglu")
-    kernel((cover(gate.size, 256),), (256,), (gate, up, cupy.int64(gate.size), out))
+    grid = (cover(gate.nbytes, 16 * 256),)
+    operands = (gate, up, cupy.int64(gate.size), out)
+    launch("elementwise.swiglu", grid, 256, operands, ELEMENT=element("gate", gate))
     return out
 
 
