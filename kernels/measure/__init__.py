@@ -1,1 +1,1 @@
-"""What this machine really does: memory, files, kernels and copies, timed and kept with their spread."""
+"""What this machine really does: memory, files, kernels and copies, timed with their spread."""

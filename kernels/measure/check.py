@@ -39,7 +39,7 @@ def _decode(arguments: Arguments) -> tuple[Arguments, Any]:
 
 
 def _prefill(arguments: Arguments) -> tuple[Arguments, Any]:
-    q, keys, values, table, starts, lengths = arguments
+    q, keys, values, table, _, lengths = arguments
     last = np.array([0, 1], np.int32)
     return (q[-1:], keys, values, table[-1:], last, lengths[-1:]), slice(len(q) - 1, len(q))
 
@@ -99,8 +99,8 @@ def _first(result: Any) -> Any:
 
 def _same(name: str, found: list[Any], wanted: list[Any], dtype: str) -> None:
     for a, b in zip(found, wanted, strict=True):
-        b = np.asarray(b, np.float64)
-        scale = max(float(np.abs(b).max()), 1e-30)
-        error = float(np.abs(np.asarray(a, np.float64) - b).max()) / scale
+        right = np.asarray(b, np.float64)
+        scale = max(float(np.abs(right).max()), 1e-30)
+        error = float(np.abs(np.asarray(a, np.float64) - right).max()) / scale
         if not error <= TOLERANCE[dtype]:
             raise BrokenLaw(f"{name} is off by {error:.2g} of its largest value")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
+from functools import cache
 from itertools import cycle
 from typing import Any
 
@@ -58,7 +58,7 @@ class CpuKernels:
         return sample(lambda: function(*next(turn)), until)
 
 
-@lru_cache(maxsize=None)
+@cache
 def implementation(name: str) -> Callable[..., Any]:
     """Return what runs an operation fast on a CPU."""
     from tierlab.kernels.compute import gemm

@@ -93,7 +93,7 @@ def _fill(fd: int, folder: Path, size_bytes: int, where: str) -> None:
     try:
         for first in range(0, size_bytes, _FILL_BYTES):
             stamp(block, first)
-            done = os.pwrite(fd, memoryview(block).cast("B")[: size_bytes - first], first)
+            done = os.pwrite(fd, block.data.cast("B")[: size_bytes - first], first)
             if done < min(_FILL_BYTES, size_bytes - first):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     except OSError as error:
@@ -110,7 +110,7 @@ def _too_full(folder: Path, size_bytes: int, what: str, where: str) -> BadInput:
 
 
 def stamp(words: NDArray[np.uint64], offset: int, mask: int = 0) -> None:
-    """Write to each unit of `words` its number in the file, xor `mask`; `offset` is of the first."""
+    """Write to each unit its number in the file, xor `mask`; `offset` is of the first."""
     units = words.reshape(-1, UNIT_BYTES // 8)
     units[:, 0] = np.arange(len(units), dtype=np.uint64) + np.uint64(offset // UNIT_BYTES)
     units[:, 0] ^= np.uint64(mask)

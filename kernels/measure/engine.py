@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -83,9 +83,10 @@ def _lane(fd: int, requests: Requests, slot: int) -> None:
     view = memoryview(requests.buffers[slot]).cast("B")
     last = -1
     for last in range(slot, len(requests.offsets), requests.depth):
-        move: Callable[[int], int]
         offset = int(requests.offsets[last])
-        done = os.pwrite(fd, view, offset) if requests.writes[last] else os.preadv(fd, [view], offset)
+        done = (
+            os.pwrite(fd, view, offset) if requests.writes[last] else os.preadv(fd, [view], offset)
+        )
         if done != requests.size:
             raise OSError(f"{done} of {requests.size} bytes at {offset}")
     requests.held[slot] = last

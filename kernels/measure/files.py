@@ -16,7 +16,7 @@ import numpy as np
 from tierlab.kernels.base.errors import BadInput, BrokenLaw
 from tierlab.kernels.measure.directfile import UNIT_BYTES, direct_file, stamp, stamped
 from tierlab.kernels.measure.engine import Engine, Requests, best_engine, buffers_for, engine_name
-from tierlab.kernels.measure.point import Measure, Point
+from tierlab.kernels.measure.point import Measure, Point, Value
 from tierlab.kernels.measure.sampling import sample
 
 SIZES = (2**12, 2**14, 2**16, 2**18, 2**20, 2**22)
@@ -58,7 +58,7 @@ def _point(op: str, size: int, depth: int) -> Point:
     pieces = max(2 * depth, min(MOST_PIECES, CALL_BYTES // size))
     ends = {"read": ("file", "dram"), "write": ("dram", "file")}
     src, dst = ends.get(op, ("file and dram", "dram and file"))
-    columns = {
+    columns: dict[str, Value] = {
         "op": op,
         "src": src,
         "dst": dst,
@@ -81,7 +81,9 @@ class _Bench:
 
     def measure(self, point: Point, until: float) -> list[float]:
         """Time a point; what the last call brought and wrote is checked."""
-        size, depth, pieces = (int(point.columns[k]) for k in ("piece_bytes", "queue_depth", "pieces"))
+        size, depth, pieces = (
+            int(point.columns[k]) for k in ("piece_bytes", "queue_depth", "pieces")
+        )
         batches = self._batches(size, depth, pieces, float(point.columns["read_share"]))
         turn = cycle(batches)
         try:
@@ -103,9 +105,8 @@ class _Bench:
         for i in range(count):
             at = np.take(order, range(i * pieces, (i + 1) * pieces), mode="wrap") * size
             writes = self._rng.random(pieces) >= share
-            made.append(
-                Requests((at + writes * self._half).astype(np.int64), writes, size, depth, buffers, held)
-            )
+            offsets = (at + writes * self._half).astype(np.int64)
+            made.append(Requests(offsets, writes, size, depth, buffers, held))
         return made
 
     def _checked(self, requests: Requests) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,8 @@ class Request:
         Names of parts.
     name
         What the device is called in the catalogue; absent, what it calls itself.
+    budget_s
+        Seconds to measure for; absent, `BUDGETS` says.
     """
 
     device: str
@@ -47,6 +49,7 @@ class Request:
     only: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
     name: str | None = None
+    budget_s: float | None = None
 
 
 class Interrupted(KeyboardInterrupt):
@@ -83,6 +86,8 @@ def measure(
     if request.name:
         provenance |= {"device": request.name, "device_says": provenance["device"]}
     budget = BUDGETS[kind, request.quick]
+    if request.budget_s is not None:
+        budget = replace(budget, total_s=request.budget_s)
     journal = _journal(request, parts, budget, provenance)
     try:
         return _measured(request, parts, budget, journal, provenance, report, tell)
@@ -139,9 +144,7 @@ def _parts(request: Request) -> list[Part]:
     return choose(parts, request.only, request.skip)
 
 
-def _journal(
-    request: Request, parts: Sequence[Part], budget: Budget, provenance: Facts
-) -> Journal:
+def _journal(request: Request, parts: Sequence[Part], budget: Budget, provenance: Facts) -> Journal:
     keys = [point.key for part in parts for point in part.points()]
     identity: dict[str, Any] = {
         "device": provenance["device"],
@@ -158,4 +161,5 @@ def _journal(
 def _kept(journal: Journal, what: str) -> str:
     if not journal.done:
         return f"{what}; nothing was measured yet, nothing is left behind"
-    return f"{what}; {len(journal.done)} measurements are kept in {journal.path}; the same command goes on"
+    kept = f"{len(journal.done)} measurements are kept in {journal.path}"
+    return f"{what}; {kept}; the same command goes on"

@@ -67,12 +67,12 @@ CPU_QUICK = Ranges(
 """Without prefill attention, whose first compilation takes half of the time there is."""
 GPU = Ranges(
     "fp16", (1, 8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096), (1, 4, 16, 64, 256),
-    (1024, 4096, 16384, 65536, 262144), 2**33, (128, 512, 2048), (0, 4096, 32768), 2e13, 256,
+    (1024, 4096, 16384, 65536, 262144), 2**33, (128, 512, 2048), (0, 4096, 32768), 2e13, 8,
     ((1024, 4096), (4096, 4096), (6144, 4096), (4096, 14336), (28672, 4096)), ATTENTION[1:],
     coded=True,
 )  # fmt: skip
 GPU_QUICK = Ranges(
-    "fp16", (1, 128, 2048), (1, 16), (4096, 65536), 2**32, (512,), (0, 4096), 2e12, 64,
+    "fp16", (1, 128, 2048), (1, 16), (4096, 65536), 2**32, (512,), (0, 4096), 2e12, 8,
     ((4096, 4096),), ATTENTION[1:2], coded=True, others=False,
 )  # fmt: skip
 
@@ -155,7 +155,8 @@ def _small(rows: int) -> Iterator[tuple[str, dict[str, int]]]:
     yield "top", {"rows": 8, "width": 64 * rows, "k": 32}
     yield "gather", {"blocks": 32 * rows, "chosen": 8 * rows, "block_bytes": 2**16}
     yield "scatter", {"blocks": 32 * rows, "chosen": 8 * rows, "block_bytes": 2**16}
-    yield "lowrank", {"context": 128 * rows, "rank": 160, "kv_heads": 8, "dim": 128, "chosen": 16 * rows}
+    low = {"context": 128 * rows, "rank": 160, "kv_heads": 8, "dim": 128}
+    yield "lowrank", {**low, "chosen": 16 * rows}
 
 
 def _bytes(r: Ranges) -> int:
