@@ -110,6 +110,8 @@ def _read(source: Any, size: int, firsts: range, until: float, number: int) -> l
 def _copy(
     source: Any, target: Any, size: int, firsts: range, until: float, how: str, number: int
 ) -> list[float]:
+    import cupy
+
     turn = cycle(firsts)
     move = _MOVES[how]
 
@@ -120,6 +122,7 @@ def _copy(
 
     target.view("uint8").fill(POISON)
     first = call()
+    cupy.cuda.get_current_stream().synchronize()
     if not bool((source[first : first + size] == target[first : first + size]).all()):
         raise BrokenLaw(f"copying {size} numbers at {first} did not write them")
     return device_samples(call, until, number)
