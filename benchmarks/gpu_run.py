@@ -1,6 +1,6 @@
 """Measure a GPU in one call of under 8 minutes, on a machine with numpy, numba, cupy and click.
 
-Usage: python benchmarks/gpu_run.py [--device cuda:0] [--quick] [--budget S] [-o DIR]
+Usage: python benchmarks/gpu_run.py [--device cuda:0] [--quick] [--budget S] [--only PART]... [-o DIR]
 
 DIR gets measured.json (what `tierlab calibrate --device` writes), measured.npz (its columns as
 NumPy arrays) and figures.json: attention and gathers as a share of what memory and link reach in
@@ -46,9 +46,11 @@ def write_all(request: Request, rows: Sequence[dict[str, Any]]) -> dict[str, Any
     return found
 
 
-def run(device: str, folder: Path, quick: bool, budget_s: float | None) -> int:
+def run(
+    device: str, folder: Path, quick: bool, budget_s: float | None, only: tuple[str, ...] = ()
+) -> int:
     """Measure, write, print the figures; return the exit status."""
-    request = Request(device, folder / "measured.json", quick, budget_s=budget_s)
+    request = Request(device, folder / "measured.json", quick, only=only, budget_s=budget_s)
     try:
         found = measure(request, _progress, _say)
         for name, value in write_all(request, found.rows).items():
@@ -70,8 +72,11 @@ def run(device: str, folder: Path, quick: bool, budget_s: float | None) -> int:
 @click.option("--device", default="cuda:0", show_default=True)
 @click.option("--quick", is_flag=True, help="Fewer points, under 30 s.")
 @click.option("--budget", type=float, metavar="S", help="Seconds to measure for.")
+@click.option("--only", multiple=True, metavar="PART", help="This part only. Repeatable.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=Path("gpu-run"))
-def main(device: str, quick: bool, budget: float | None, output: Path) -> None:
+def main(
+    device: str, quick: bool, budget: float | None, only: tuple[str, ...], output: Path
+) -> None:
     """Measure a GPU into a folder."""
     made = not output.exists()
     try:
@@ -79,7 +84,7 @@ def main(device: str, quick: bool, budget: float | None, output: Path) -> None:
     except OSError as error:
         _say(f"gpu_run: error: -o: cannot make {output}: {error.strerror}")
         sys.exit(2)
-    status = run(device, output, quick, budget)
+    status = run(device, output, quick, budget, only)
     if made and not any(output.iterdir()):
         output.rmdir()
     sys.exit(status)
