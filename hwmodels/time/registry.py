@@ -25,9 +25,13 @@ def _roofline(path: Path | None, gpu: Gpu, peer_link: Link | None, where: str) -
 
 
 def _table(path: Path | None, gpu: Gpu, peer_link: Link | None, where: str) -> TimeModel:
-    """Interpolated measured times: table:PATH of a CSV, or of a folder of them."""
+    """Interpolated measured times: table:PATH of a CSV, a folder of them, or measured .json."""
     if path is None:
-        raise BadInput(where, "a table needs its file", '"table:PATH", a .csv or a folder of them')
+        raise BadInput(
+            where,
+            "a table needs its file",
+            '"table:PATH", a .csv, a folder of them, or what calibrate --device wrote',
+        )
     return load_table(path, where, Roofline(roofline_device(gpu, peer_link)), gpu.name)
 
 

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tierlab.hwmodels.time.grid import Estimate, Grid, make_grid
+from tierlab.hwmodels.time.measuredjson import read_json
 from tierlab.hwmodels.time.tablefile import Measured, read_measured
 from tierlab.hwmodels.time.times import CALIBRATED, TimeModel, Times
 from tierlab.kernels.base.errors import BadInput
@@ -155,7 +156,7 @@ def load_table(
     Parameters
     ----------
     path
-        A CSV with its header beside it, or a folder.
+        A CSV with its header beside it, a folder, or a file of ``tierlab calibrate --device``.
     where
         What the path was given to, for errors.
     fallback
@@ -168,7 +169,7 @@ def load_table(
     BadInput
         The files are bad, of another device, in a wrong unit, or form no grid.
     """
-    measured = read_measured(path, where)
+    measured = read_json(path, where) if path.suffix == ".json" else read_measured(path, where)
     found = measured.header.device
     if device is not None and _short(found) != _short(device):
         raise BadInput(str(path), f"times of {found!r}, not of {device!r}", f'device = "{device}"')

@@ -1,4 +1,4 @@
-"""``tierlab calibrate``: parameters of time models from measurements."""
+"""``tierlab calibrate``: a device measured here, or parameters of time models from measurements."""
 
 from __future__ import annotations
 
@@ -6,23 +6,48 @@ from pathlib import Path
 
 import click
 
+from tierlab.kernels.base.errors import BadInput
+
 
 @click.command(
     epilog="""\b
 Sources of --from:
   aiconfigurator   public silicon tables of the PyPI package aiconfigurator-core
-  FILE             a .parquet or .csv with the columns of 'tierlab predict' and 'seconds'
+  FILE             a .parquet or .csv with the columns of 'tierlab predict' and 'seconds',
+                   or the .json of --device
   FOLDER           a profile in LLMServingSim's layout: dense.csv, per_sequence.csv,
                    attention.csv, profile_meta.yaml
 
 \b
+--device measures memory, files (direct I/O) and kernels of a CPU in 5 minutes, or memory, copies
+to and from the host and kernels of a GPU in 8. Stopped by Ctrl-C or worse, the same command goes
+on where it was.
+
+\b
 Examples:
+  tierlab calibrate --device cpu -o cpu.json
+  tierlab calibrate --device cpu --quick --files /mnt/nvme -o cpu.json
+  tierlab calibrate --device cuda:0 --hardware H200 -o h200-measured.json
   tierlab calibrate --from aiconfigurator --system h200_sxm --framework vllm -o h200.json
   tierlab calibrate --from measured.parquet --hardware ./my-gpu.toml -o mine.json
   tierlab calibrate --from vllm_rtx4090/ -o rtx-4090.json
 """,
 )
-@click.option("--from", "source", required=True, metavar="SOURCE", help="Where the times are from.")
+@click.option(
+    "--device", metavar="cpu|cuda:N", help="Measure this device here and now, into FILE.json."
+)
+@click.option("--from", "source", metavar="SOURCE", help="Fit times that were measured before.")
+@click.option("--quick", is_flag=True, help="With --device: fewer points, under 30 s.")
+@click.option(
+    "--files", type=click.Path(path_type=Path), metavar="DIR",
+    help="With --device cpu: where files are read and written; the output's folder when absent.",
+)  # fmt: skip
+@click.option(
+    "--budget", type=click.FloatRange(min=0.0), metavar="S",
+    help="With --device: measure for S seconds; every point is measured once whatever S is.",
+)  # fmt: skip
+@click.option("--only", multiple=True, metavar="PART", help="With --device: this part. Repeatable.")
+@click.option("--skip", multiple=True, metavar="PART", help="With --device: not it. Repeatable.")
 @click.option("--system", metavar="NAME", help="System of the source, e.g. h200_sxm.")
 @click.option(
     "--framework", default="vllm", show_default=True, metavar="NAME", help="Of the source."
@@ -39,10 +64,16 @@ Examples:
 )  # fmt: skip
 @click.option(
     "-o", "--output", "output", required=True, type=click.Path(path_type=Path), metavar="FILE",
-    help="The calibration, .json.",
+    help="The measurements or the calibration, .json.",
 )  # fmt: skip
 def calibrate(
-    source: str,
+    device: str | None,
+    source: str | None,
+    quick: bool,
+    files: Path | None,
+    budget: float | None,
+    only: tuple[str, ...],
+    skip: tuple[str, ...],
     system: str | None,
     framework: str,
     version: str | None,
@@ -51,11 +82,26 @@ def calibrate(
     points: int,
     output: Path,
 ) -> None:
-    """Fit the parameters of time models and keep their residuals as bands."""
+    """Measure a device, or fit the parameters of time models and keep their residuals as bands."""
+    if (device is None) == (source is None):
+        what = "both --device and --from" if device else "neither --device nor --from"
+        raise BadInput("calibrate", f"{what} given", "one of them")
+    if device is not None:
+        from tierlab.simulator.cli.calibrate_device import calibrate_device
+
+        _refuse("--from", {"system": system, "version": version, "tables": tables})
+        calibrate_device(
+            device, output, quick=quick, files=files, budget_s=budget, only=only, skip=skip,
+            hardware=hardware,
+        )  # fmt: skip
+        return
     from tierlab.simulator.cli.calibrate_from import calibrate_from
 
+    _refuse(
+        "--device", {"quick": quick, "files": files, "budget": budget, "only": only, "skip": skip}
+    )
     calibrate_from(
-        source,
+        str(source),
         output,
         system=system,
         framework=framework,
@@ -64,3 +110,9 @@ def calibrate(
         hardware=hardware,
         points=points,
     )
+
+
+def _refuse(owner: str, given: dict[str, object]) -> None:
+    for name, value in given.items():
+        if value:
+            raise BadInput(f"--{name}", f"goes with {owner} only", f"{owner}, or without it")

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import polars as pl
+
     from tierlab.hwmodels.device import Gpu
     from tierlab.hwmodels.time.silicon.measured import Measured
 
@@ -30,7 +32,7 @@ def calibrate_from(
     ----------
     source
         One of `SOURCES`, the path of a table with the columns of ``predict`` and ``seconds``, or
-        of a folder with a profile.
+        of a file of ``--device``, or of a folder with a profile.
     output
         The file, .json.
     system, framework, version
@@ -127,13 +129,39 @@ def _own(source: str, hardware: str | None) -> tuple[Gpu, list[Measured], str]:
     from tierlab.kernels.base.names import as_path, near
     from tierlab.simulator.cli.predict import read_frame
 
-    path = as_path(source, (".parquet", ".csv"))
+    path = as_path(source, (".parquet", ".csv", ".json"))
     if path is None:
-        accepted = f"{near(source, SOURCES)} a .parquet or .csv, or a profile's folder"
+        accepted = f"{near(source, SOURCES)} a .parquet, .csv or .json, or a profile's folder"
         raise BadInput("--from", f"unknown source {source!r}", accepted)
     if hardware is None:
         raise BadInput("--hardware", "is missing", "the device that was measured")
     gpu = load_system(hardware, "--hardware").gpu
     roofline = Roofline(roofline_device(gpu, None))
-    parts = read_table(read_frame(path, "--from"), roofline, str(path))
+    frame = _measured(path) if path.suffix == ".json" else read_frame(path, "--from")
+    parts = read_table(frame, roofline, str(path))
     return gpu, parts, f"{path.name} --hardware {hardware}"
+
+
+def _measured(path: Path) -> pl.DataFrame:
+    """Return what a file of ``--device`` says of the operations that have a kernel model."""
+    from collections import Counter
+
+    import polars as pl
+
+    from tierlab.hwmodels.time.measuredjson import operation_rows
+    from tierlab.hwmodels.time.silicon.fit import FEWEST
+    from tierlab.hwmodels.time.silicon.registry import KERNELS
+    from tierlab.kernels.base.errors import BadInput
+    from tierlab.kernels.measure.output import load
+    from tierlab.kernels.ops.table import COLUMNS
+
+    rows = [r for r in operation_rows(load(path, "--from")[1]) if r["op"] in KERNELS]
+    counts = Counter((r["op"], r.get("kv_dtype")) for r in rows)
+    kept = [r for r in rows if counts[r["op"], r.get("kv_dtype")] >= FEWEST]
+    for (op, stored), count in counts.items():
+        if count < FEWEST:
+            _say(f"{op} {stored or ''}: {count} rows are too few for a fit, left out")
+    if not kept:
+        raise BadInput(str(path), f"no kernel has {FEWEST} rows", "a run without --quick")
+    names = ("op", "dtype", "kv_dtype", "kernel", *COLUMNS, "seconds")
+    return pl.DataFrame({n: [r.get(n) for r in kept] for n in names if any(n in r for r in kept)})

@@ -1,0 +1,268 @@
+"""Decode attention over a paged cache in KIVI's form (arXiv 2402.02750), dequantised in registers.
+
+Keys are quantised per channel over groups of tokens, values per token over groups of channels. A
+code c stands in the fraction of a float, f = 1 + c / 2^bits, so that with x = low + scale c
+
+    sum q x = sum (q scale 2^bits) f + sum q (low - scale 2^bits)
+
+and only the first sum touches codes. Values are folded into the weights in the same way.
+"""
+
+# mypy: disable-error-code="no-untyped-def, no-untyped-call"
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tierlab.kernels.base.errors import BadInput
+from tierlab.kernels.compute import decode, paged
+from tierlab.kernels.compute.cuda import splitkv
+from tierlab.kernels.compute.cuda.launch import element, launch
+from tierlab.kernels.compute.jit import compiled, prange
+from tierlab.kernels.compute.paged import TILE
+from tierlab.kernels.compute.quantise import Codes, dequantise_reference
+from tierlab.kernels.compute.simd import (
+    LANES,
+    add,
+    fma,
+    fraction,
+    load,
+    load_bytes,
+    mul,
+    prefetch,
+    splat,
+    spread,
+    store,
+    total,
+)  # fmt: skip
+from tierlab.kernels.compute.softmax import soften
+
+PAIR = 32
+"""Neighbours that one load of codes yields in two vectors."""
+GPU_SLICE, GPU_STAGES = 64, 2
+"""As in cuda/decode_codes.cu."""
+
+
+def reference(
+    q: Any, keys: Codes, values: Codes, table: Any, lengths: Any, scale: float | None = None
+) -> tuple[Any, Any]:
+    """Dequantise everything, then attend in float64; see `numba_version` for the operands."""
+    full = dequantise_reference(keys), dequantise_reference(values)
+    return decode.reference(q, *full, table, lengths, scale)
+
+
+def check(keys: Codes, values: Codes) -> None:
+    """Refuse caches of two kinds, or groups that a pair of vectors straddles."""
+    if (keys.bits, keys.group) != (values.bits, values.group) or keys.group % PAIR:
+        kinds = ", ".join(f"{c.bits} bits in groups of {c.group}" for c in (keys, values))
+        raise BadInput("keys", kinds, f"one kind, its groups a multiple of {PAIR}")
+
+
+def numba_version(
+    q: Any, keys: Codes, values: Codes, table: Any, lengths: Any, scale: float | None = None
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Attend one query a sequence to its quantised tokens; operands as `decode.numba_version`.
+
+    Parameters
+    ----------
+    keys
+        Codes of logical shape [blocks, kv_heads, dim, block], groups along the block.
+    values
+        Codes of logical shape [blocks, kv_heads, block, dim], groups along the head. Scales and
+        lows of places that hold no token must be finite.
+
+    Raises
+    ------
+    BadInput
+        As `decode.numba_version`; keys and values are quantised differently, or in groups that
+        are no multiple of 32.
+    """
+    check(keys, values)
+    paged.check_cache(q, keys, values, table, lengths, PAIR)
+    padded = paged.padded_queries(q, keys.shape[1], paged.default_scale(scale, q.shape[2]))
+    block = keys.shape[3]
+    tasks = paged.split(lengths, block, decode.TASKS_PER_THREAD * paged.threads())
+    parts = decode.Parts(tasks, padded, block)
+    own = np.empty((len(tasks), TILE, max(q.shape[2], block)), np.float32)
+    sizes = np.array([*padded.shape[1:], block, keys.bits, keys.group])
+    _attend(
+        padded.reshape(-1), *(side.reshape(-1) for c in (keys, values) for side in _sides(c)),
+        table, lengths, tasks, sizes, *parts.arrays, own.reshape(-1),
+    )  # fmt: skip
+    return parts.merged(q.shape)
+
+
+def cupy_version(
+    q: Any, keys: Codes, values: Codes, table: Any, lengths: Any, scale: float | None = None
+) -> tuple[Any, Any]:
+    """Attend on the GPU's tensor cores; operands as `numba_version`, on the GPU.
+
+    Queries are float16, or bfloat16 as uint16; the head size is 64 or 128. Lengths and block ids
+    are not checked, which would wait for the GPU.
+
+    Raises
+    ------
+    BadInput
+        Shapes disagree, or a type or size is not taken.
+    """
+    import cupy
+
+    check(keys, values)
+    paged.check_shapes(q, keys, values, table, lengths, PAIR)
+    splitkv.check(q, 64)
+    kv_heads, dim, block = keys.shape[1:]
+    pieces = splitkv.Pieces(q, table, kv_heads, block)
+    factor = cupy.float32(paged.default_scale(scale, dim))
+    sizes = (factor, pieces.group, kv_heads, block, keys.group, table.shape[1], pieces.chunk)
+    operands = (q, *_sides(keys), *_sides(values), table, lengths, *sizes)
+    launch(
+        "decode_codes.attend", pieces.grid, 32 * splitkv.WARPS,
+        (*operands, pieces.parts, pieces.sides),
+        splitkv.WARPS * GPU_STAGES * _stage_bytes(dim, keys.bits),
+        ELEMENT=element("q", q), DIM=dim, BITS=keys.bits,
+    )  # fmt: skip
+    return pieces.joined(lengths)
+
+
+def _stage_bytes(dim: int, bits: int) -> int:
+    """Return what a warp holds of one slice; see cuda/decode_codes.cu."""
+    row = dim * bits // 8
+    sides = 2 * (2 * dim + dim // 32 * GPU_SLICE) * 4
+    return dim * GPU_SLICE * bits // 8 + GPU_SLICE * (96 if row == 64 else row) + sides
+
+
+def _sides(codes: Codes) -> tuple[Any, Any, Any]:
+    return codes.codes, codes.scale, codes.low
+
+
+@compiled
+def _attend(
+    q, keys, k_scale, k_low, values, v_scale, v_low, table, lengths, tasks, sizes, out, peak, sums,
+    scratch, own,
+):  # fmt: skip
+    heads, rows, dim, block = sizes[0], sizes[1], sizes[2], sizes[3]
+    bits, group = sizes[4], sizes[5]
+    room = max(dim, block) * TILE
+    for task in prange(len(tasks)):
+        sequence, last = tasks[task, 0], tasks[task, 2] - 1
+        s, w = task * TILE * block, task * room
+        for i in range(tasks[task, 1], last + 1):
+            count = min(block, lengths[sequence] - i * block)
+            for head in range(heads):
+                page = table[sequence, i] * heads + head
+                soon = page + 1 if head + 1 < heads else table[sequence, min(i + 1, last)] * heads
+                code, side = page * dim * block * bits // 8, page * dim * block // group
+                then = (soon - page) * dim * block
+                for row in range(0, rows, TILE):
+                    at = (task * heads + head) * rows + row
+                    of = ((sequence * heads + head) * rows + row) * dim
+                    _scores(
+                        q, of, keys, code, k_scale, k_low, side, dim, block, bits, group, own, w,
+                        scratch, s, then,
+                    )  # fmt: skip
+                    for r in range(TILE):
+                        o = (at + r) * dim
+                        soften(
+                            scratch, s + r * block, block, count, out, o, peak, sums, at + r, dim
+                        )
+                    _weigh(
+                        scratch, s, values, code, v_scale, v_low, side, dim, block, count, bits,
+                        group, own, w, out, at * dim, then,
+                    )  # fmt: skip
+
+
+def _scores(
+    q, of, keys, code, scale, low, side, dim, block, bits, group, own, w, scores, s,
+    then,
+):  # fmt: skip
+    """Scores of four rows against all tokens of a block, 32 tokens at a time."""
+    row_bytes = block * bits // 8
+    for token in range(0, block, PAIR):
+        at = side + token // group * dim
+        a = _fold(q, of, scale, low, at, dim, bits, own, w, then // group)
+        b = _fold(q, of + dim, scale, low, at, dim, bits, own, w + dim, 0)
+        c = _fold(q, of + 2 * dim, scale, low, at, dim, bits, own, w + 2 * dim, 0)
+        d = _fold(q, of + 3 * dim, scale, low, at, dim, bits, own, w + 3 * dim, 0)
+        first, left = _unit(token, bits)
+        _codes(
+            own, w, dim, keys, code + first, row_bytes, then * bits // 8, dim, left, bits,
+            scores, s + token, block,
+            splat(a), splat(b), splat(c), splat(d), splat(a), splat(b), splat(c), splat(d),
+        )  # fmt: skip
+
+
+def _weigh(
+    weights, s, values, code, scale, low, side, dim, block, count, bits, group, own, w, out, o,
+    then,
+):  # fmt: skip
+    """Add the weighted values of a block to four rows, 32 channels at a time."""
+    for k in range(0, dim, PAIR):
+        at = side + k // group * block
+        a = splat(_fold(weights, s, scale, low, at, block, bits, own, w, then // group))
+        b = splat(_fold(weights, s + block, scale, low, at, block, bits, own, w + block, 0))
+        c = splat(_fold(weights, s + 2 * block, scale, low, at, block, bits, own, w + 2 * block, 0))
+        d = splat(_fold(weights, s + 3 * block, scale, low, at, block, bits, own, w + 3 * block, 0))
+        first, left = _unit(k, bits)
+        p = o + k
+        _codes(
+            own, w, block, values, code + first, dim * bits // 8, then * bits // 8, count, left,
+            bits, out, p, dim,
+            add(a, load(out, p)), add(b, load(out, p + dim)), add(c, load(out, p + 2 * dim)),
+            add(d, load(out, p + 3 * dim)), add(a, load(out, p + LANES)),
+            add(b, load(out, p + dim + LANES)), add(c, load(out, p + 2 * dim + LANES)),
+            add(d, load(out, p + 3 * dim + LANES)),
+        )  # fmt: skip
+
+
+def _unit(at, bits):
+    """Return the byte of a row where 32 neighbours start, and the shift that brings them up."""
+    per = 128 // bits
+    return at // per * 16, 23 - bits - at % per // LANES * bits
+
+
+def _fold(x, at, scale, low, side, n, bits, own, w, then):
+    """Multiply `n` numbers by their scales into `own`, and return what the lows add."""
+    span = splat(np.float32(1 << bits))
+    minus = splat(np.float32(-1.0))
+    rest = splat(np.float32(0.0))
+    for i in range(0, n, LANES):
+        if then != 0:
+            prefetch(scale, side + i + then)
+            prefetch(low, side + i + then)
+        number = load(x, at + i)
+        wide = mul(span, load(scale, side + i))
+        store(own, w + i, mul(number, wide))
+        rest = fma(number, fma(minus, wide, load(low, side + i)), rest)
+    return total(rest)
+
+
+def _codes(
+    x, at, x_step, codes, of, step, then, depth, left, bits, c, to, c_step,
+    a0, b0, c0, d0, a1, b1, c1, d1,
+):  # fmt: skip
+    """Multiply four rows of `x` by `depth` rows of 32 codes; the sums start as given.
+
+    What stands `then` bytes on is asked for meanwhile.
+    """
+    for k in range(depth):
+        lanes = load_bytes(codes, of + k * step)
+        prefetch(codes, of + k * step + then)
+        u, v = fraction(lanes, left, bits), fraction(lanes, left - bits, bits)
+        y = spread(x, at + k)
+        a0, a1 = fma(y, u, a0), fma(y, v, a1)
+        y = spread(x, at + x_step + k)
+        b0, b1 = fma(y, u, b0), fma(y, v, b1)
+        y = spread(x, at + 2 * x_step + k)
+        c0, c1 = fma(y, u, c0), fma(y, v, c1)
+        y = spread(x, at + 3 * x_step + k)
+        d0, d1 = fma(y, u, d0), fma(y, v, d1)
+    store(c, to, a0)
+    store(c, to + LANES, a1)
+    store(c, to + c_step, b0)
+    store(c, to + c_step + LANES, b1)
+    store(c, to + 2 * c_step, c0)
+    store(c, to + 2 * c_step + LANES, c1)
+    store(c, to + 3 * c_step, d0)
+    store(c, to + 3 * c_step + LANES, d1)

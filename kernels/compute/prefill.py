@@ -1,0 +1,225 @@
+"""Prefill attention over a paged KV cache: chunks of queries, causal, over what is cached before.
+
+FlashAttention's schedule (Dao et al., arXiv 2205.14135): a tile of queries meets tiles of 64 keys
+in turn under an online softmax, so that no score matrix is ever written to memory.
+"""
+
+# mypy: disable-error-code="no-untyped-def, no-untyped-call"
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tierlab.kernels.base.errors import BadInput
+from tierlab.kernels.compute import paged
+from tierlab.kernels.compute.cuda import splitkv
+from tierlab.kernels.compute.cuda.launch import element, launch
+from tierlab.kernels.compute.jit import compiled, prange
+from tierlab.kernels.compute.paged import TILE
+from tierlab.kernels.compute.simd import LANES, load, mul, splat, store
+from tierlab.kernels.compute.softmax import LOW, soften
+from tierlab.kernels.compute.tile import WIDE, clear, product
+
+QUERIES = 64
+"""Queries of a tile: enough that packing 64 keys and values costs little beside them."""
+
+
+def reference(
+    q: Any, keys: Any, values: Any, table: Any, starts: Any, lengths: Any,
+    scale: float | None = None,
+) -> tuple[Any, Any]:  # fmt: skip
+    """Attend in float64; see `numba_version` for the operands."""
+    factor = paged.default_scale(scale, q.shape[2])
+    group = paged.check_heads(q.shape[1], keys.shape[1])
+    out, lse = np.zeros(q.shape), np.zeros(q.shape[:2])
+    for i, length in enumerate(lengths):
+        rows = slice(starts[i], starts[i + 1])
+        k = np.repeat(paged.dense(keys, table, i, length, True), group, axis=1)
+        v = np.repeat(paged.dense(values, table, i, length, False), group, axis=1)
+        scores = np.einsum("qhd,thd->hqt", q[rows].astype(np.float64), k) * factor
+        count = starts[i + 1] - starts[i]
+        scores[:, ~np.tri(count, length, length - count, dtype=bool)] = -np.inf
+        peak = scores.max(axis=2, keepdims=True)
+        weights = np.exp(scores - peak)
+        total = weights.sum(axis=2)
+        out[rows] = np.einsum("hqt,thd->qhd", weights / total[..., None], v)
+        lse[rows] = (peak[..., 0] + np.log(total)).T
+    return out, lse
+
+
+def check_starts(q: Any, starts: Any, lengths: Any) -> None:
+    """Refuse chunks that do not cover the queries, or are longer than what is cached.
+
+    Raises
+    ------
+    BadInput
+        With the offending sizes.
+    """
+    counts = np.diff(starts)
+    if len(starts) != len(lengths) + 1 or starts[0] != 0 or starts[-1] != len(q):
+        raise BadInput("starts", f"{starts} for {len(q)} queries", "0, ..., the queries in all")
+    if len(counts) and ((counts < 1) | (counts > lengths)).any():
+        what = f"chunks of {counts.min()} to {counts.max()} queries"
+        raise BadInput("starts", what, "1 query or more, no more than the cached tokens")
+
+
+def numba_version(
+    q: Any, keys: Any, values: Any, table: Any, starts: Any, lengths: Any,
+    scale: float | None = None,
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:  # fmt: skip
+    """Attend chunks of new tokens, whose keys and values are cached already.
+
+    Parameters
+    ----------
+    q
+        float32[tokens, heads, dim], the chunks one after another.
+    keys, values, table, scale
+        As `decode.numba_version`.
+    starts
+        int32[batch + 1], the first query of each sequence, and the end.
+    lengths
+        int32[batch], cached tokens; the last query of a chunk sees all of them, each one before
+        it one token fewer.
+
+    Returns
+    -------
+    float32[tokens, heads, dim] and log-sum-exps float32[tokens, heads].
+
+    Raises
+    ------
+    BadInput
+        Shapes disagree, or a length, chunk or block id lies outside.
+    """
+    paged.check_cache(q, keys, values, table, lengths)
+    group = paged.check_heads(q.shape[1], keys.shape[1])
+    check_starts(q, starts, lengths)
+    dim, block = keys.shape[2:]
+    tasks = _tasks(starts, q.shape[1])
+    out, lse = np.empty(q.shape, np.float32), np.empty(q.shape[:2], np.float32)
+    q = np.ascontiguousarray(q, np.float32)
+    room = QUERIES * dim * 2 + 2 * WIDE * dim + TILE * WIDE
+    slots = paged.threads()
+    _attend(
+        q.reshape(-1), keys.reshape(-1), values.reshape(-1), table, starts, lengths, tasks,
+        np.array([q.shape[1], group, dim, block, slots]),
+        np.float32(paged.default_scale(scale, dim)), out.reshape(-1), lse.reshape(-1),
+        np.empty((slots, room), np.float32), np.empty((slots, 2, QUERIES), np.float32),
+    )  # fmt: skip
+    return out, lse
+
+
+def cupy_version(
+    q: Any, keys: Any, values: Any, table: Any, starts: Any, lengths: Any,
+    scale: float | None = None,
+) -> tuple[Any, Any]:  # fmt: skip
+    """Attend on the GPU's tensor cores; operands as `numba_version`, on the GPU.
+
+    Floats are float16, or bfloat16 as uint16; the head size is 128 at most. Starts are read from
+    the GPU to lay out the work; block ids are not checked.
+
+    Raises
+    ------
+    BadInput
+        Shapes disagree, a chunk is not covered, or a type or size is not taken.
+    """
+    import cupy
+
+    paged.check_shapes(q, keys, values, table, lengths)
+    splitkv.check(q, LANES)
+    check_starts(q, starts.get(), lengths.get())
+    kv_heads, dim, block = keys.shape[1:]
+    out, lse = cupy.empty_like(q), cupy.empty(q.shape[:2], cupy.float32)
+    tasks = cupy.asarray(_chunks(starts.get()))
+    factor = cupy.float32(paged.default_scale(scale, dim))
+    sizes = (factor, kv_heads, block, table.shape[1])
+    launch(
+        "prefill.attend", (q.shape[1], len(tasks)), 32 * splitkv.WARPS,
+        (q, keys, values, table, starts, lengths, tasks, *sizes, out, lse),
+        2 * 2 * (dim * (WIDE + 8) + WIDE * (dim + 8)), ELEMENT=element("q", q), DIM=dim,
+    )  # fmt: skip
+    return out, lse
+
+
+def _chunks(starts: Any) -> NDArray[np.int32]:
+    """Return int32[tasks, 3]: sequence, first and end query; longest contexts first."""
+    rows = [
+        (i, at, min(at + QUERIES, int(starts[i + 1])))
+        for i in range(len(starts) - 1)
+        for at in reversed(range(int(starts[i]), int(starts[i + 1]), QUERIES))
+    ]
+    return np.array(rows, np.int32).reshape(-1, 3)
+
+
+def _tasks(starts: Any, heads: int) -> NDArray[np.int64]:
+    """Return int64[tasks, 4]: `_chunks` for every head, the head second.
+
+    A thread takes every n-th task, so that long and short ones spread over threads.
+    """
+    rows = [(i, head, at, end) for i, at, end in _chunks(starts).tolist() for head in range(heads)]
+    return np.array(rows, np.int64).reshape(-1, 4)
+
+
+@compiled
+def _attend(q, keys, values, table, starts, lengths, tasks, sizes, scale, out, lse, rooms, sums):
+    slots = sizes[4]
+    for slot in prange(slots):
+        for turn in range(slot, len(tasks), slots):
+            _task(
+                q, keys, values, table, starts, lengths, tasks[turn], sizes, scale, out, lse,
+                rooms[slot], sums[slot, 0], sums[slot, 1],
+            )  # fmt: skip
+
+
+def _task(q, keys, values, table, starts, lengths, task, sizes, scale, out, lse, room, peak, sums):
+    """Run a tile of queries of one head against all that they see."""
+    heads, group, dim = sizes[0], sizes[1], sizes[2]
+    sequence, head, first, end = task[0], task[1], task[2], task[3]
+    own, summed, k, v = 0, QUERIES * dim, 2 * QUERIES * dim, (2 * QUERIES + WIDE) * dim
+    s = (2 * QUERIES + 2 * WIDE) * dim
+    for row in range(QUERIES):
+        peak[row], sums[row] = LOW, 0.0
+        at = ((first + row) * heads + head) * dim
+        for i in range(0, dim, LANES):
+            number = splat(np.float32(0.0))
+            store(room, summed + row * dim + i, number)
+            if first + row < end:
+                number = mul(splat(scale), load(q, at + i))
+            store(room, own + row * dim + i, number)
+    seen = lengths[sequence] - starts[sequence + 1] + first + 1
+    reach = seen + end - first - 1
+    for token in range(0, reach, WIDE):
+        count = min(WIDE, reach - token)
+        _pack(keys, values, table[sequence], token, count, head // group, sizes, group, room, k, v)
+        for row in range(0, end - first, TILE):
+            clear(room, s, TILE * WIDE)
+            product(room, own + row * dim, dim, room, k, WIDE, dim, room, s, WIDE, WIDE, room, k)
+            for r in range(TILE):
+                o, shown = summed + (row + r) * dim, max(0, min(count, seen + row + r - token))
+                soften(room, s + r * WIDE, WIDE, shown, room, o, peak, sums, row + r, dim)
+            product(
+                room, s, WIDE, room, v, dim, count, room, summed + row * dim, dim, dim, room, v
+            )  # fmt: skip
+    for row in range(end - first):
+        at = (first + row) * heads + head
+        lse[at] = peak[row] + np.log(sums[row])
+        whole = splat(np.float32(1.0) / sums[row])
+        for i in range(0, dim, LANES):
+            store(out, at * dim + i, mul(whole, load(room, summed + row * dim + i)))
+
+
+def _pack(keys, values, table, token, count, head, sizes, group, room, k, v):
+    """Copy 64 tokens' keys and values of one KV head side by side; zeros beyond `count`."""
+    kv_heads, dim, block = sizes[0] // group, sizes[2], sizes[3]
+    nothing = splat(np.float32(0.0))
+    for t in range(0, WIDE, LANES):
+        here = token + t
+        cache = (table[min(here, token + count - 1) // block] * kv_heads + head) * dim * block
+        for i in range(dim):
+            key = load(keys, cache + i * block + here % block) if t < count else nothing
+            store(room, k + i * WIDE + t, key)
+        for r in range(min(LANES, count - t)):
+            row = cache + (here % block + r) * dim
+            for i in range(0, dim, LANES):
+                store(room, v + (t + r) * dim + i, load(values, row + i))

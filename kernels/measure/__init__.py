@@ -1,0 +1,1 @@
+"""What this machine really does: memory, files, kernels and copies, timed with their spread."""

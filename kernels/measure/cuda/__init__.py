@@ -1,0 +1,1 @@
+"""The same on an NVIDIA GPU: its memory, its kernels, and copies between it and its host."""
