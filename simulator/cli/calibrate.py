@@ -31,6 +31,8 @@ Examples:
   tierlab calibrate --from aiconfigurator --system h200_sxm --framework vllm -o h200.json
   tierlab calibrate --from measured.parquet --hardware ./my-gpu.toml -o mine.json
   tierlab calibrate --from vllm_rtx4090/ -o rtx-4090.json
+  tierlab calibrate --from aiconfigurator --system h200_sxm --framework trtllm \
+      --op mla_decode --op mla_prefill --onto h200.json -o h200.json
 """,
 )
 @click.option(
@@ -57,6 +59,13 @@ Examples:
     "--tables", type=click.Path(path_type=Path), metavar="DIR",
     help="The unpacked package, where it is not installed.",
 )  # fmt: skip
+@click.option(
+    "--op", "ops", multiple=True, metavar="OP", help="Kernel model to fit; all. Repeatable.",
+)  # fmt: skip
+@click.option(
+    "--onto", type=click.Path(path_type=Path), metavar="FILE",
+    help="Add to this calibration; what is fitted again replaces its own.",
+)  # fmt: skip
 @click.option("--hardware", metavar="H", help="Device of the catalogue, or path of a TOML.")
 @click.option(
     "--points", type=click.IntRange(min=0), default=12000, show_default=True,
@@ -78,6 +87,8 @@ def calibrate(
     framework: str,
     version: str | None,
     tables: Path | None,
+    ops: tuple[str, ...],
+    onto: Path | None,
     hardware: str | None,
     points: int,
     output: Path,
@@ -107,6 +118,8 @@ def calibrate(
         framework=framework,
         version=version,
         tables=tables,
+        ops=ops,
+        onto=onto,
         hardware=hardware,
         points=points,
     )

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from tierlab.hwmodels.device import Gpu
+    from tierlab.hwmodels.time.silicon.calibration import Calibration
     from tierlab.hwmodels.time.silicon.measured import Measured
 
 SOURCES = ("aiconfigurator",)
@@ -23,6 +24,8 @@ def calibrate_from(
     framework: str = "vllm",
     version: str | None = None,
     tables: Path | None = None,
+    ops: tuple[str, ...] = (),
+    onto: Path | None = None,
     hardware: str | None = None,
     points: int = 12000,
 ) -> None:
@@ -39,6 +42,10 @@ def calibrate_from(
         Of the source; absent, `version` is the newest.
     tables
         The source's folder; absent, the installed package.
+    ops
+        Kernel models to fit; none: all that the source has.
+    onto
+        A calibration to add to; what is fitted again replaces its own.
     hardware
         Device of the catalogue; absent, the one that `system` is known to be.
     points
@@ -51,28 +58,71 @@ def calibrate_from(
     """
     import click
 
-    from tierlab.hwmodels.time.silicon.calibration import Calibration, dump
+    from tierlab.hwmodels.time.silicon.calibration import Calibration, dump, load
     from tierlab.hwmodels.time.silicon.fit import Options, fit_all
     from tierlab.hwmodels.time.silicon.machine import machine_of
     from tierlab.kernels.base.errors import BadInput
 
     if output.suffix != ".json" or not output.parent.is_dir():
         raise BadInput("-o", f"cannot write {output}", "FILE.json in a folder that exists")
+    wanted = _wanted(ops)
     if source in SOURCES:
         gpu, parts, how = _public(system, framework, version, tables, hardware)
     elif Path(source).is_dir():
         gpu, parts, how = _profile(Path(source), hardware)
     else:
         gpu, parts, how = _own(source, hardware)
+    base = load(onto, "--onto", gpu.name) if onto else None
+    parts = [p for p in parts if p.key.op in wanted]
+    if not parts:
+        raise BadInput("--op", f"the source has none of {', '.join(wanted)}", "another")
     fitted = fit_all(parts, machine_of(gpu), Options(points=points), _say)
     if not fitted:
         raise BadInput("--from", "no fit converged", "another --framework or --version")
     today = datetime.datetime.now(datetime.UTC).date()
     made = f"{today}: tierlab calibrate --from {how}"
-    scratch = output.with_name(f".{output.name}.part")
-    scratch.write_text(dump(Calibration(gpu.name, made, tuple(fitted))), encoding="utf-8")
-    scratch.replace(output)
+    new = Calibration(gpu.name, made, tuple(fitted))
+    write_text(dump(joined(base, new) if base else new), output)
     click.echo(f"{output}: {len(fitted)} kernels of {gpu.name}", err=True)
+
+
+def _wanted(ops: tuple[str, ...]) -> list[str]:
+    from tierlab.hwmodels.time.silicon.registry import KERNELS
+    from tierlab.kernels.base.names import pick
+
+    return [pick(op, {k: k for k in KERNELS}, "--op", "kernel model") for op in ops or KERNELS]
+
+
+def joined(base: Calibration, new: Calibration) -> Calibration:
+    """Return `base` with the kernels of `new`, which replace those of the same key."""
+    from tierlab.hwmodels.time.silicon.calibration import Calibration
+
+    keys = {k.key for k in new.kernels}
+    kept = tuple(k for k in base.kernels if k.key not in keys)
+    made = base.made if new.made in base.made else f"{base.made}; {new.made}"
+    return Calibration(base.device, made, (*kept, *new.kernels))
+
+
+def write_text(text: str, path: Path) -> None:
+    """Write a file whole or not at all.
+
+    Raises
+    ------
+    BadInput
+        It cannot be written.
+    """
+    from tierlab.kernels.base.errors import BadInput
+
+    scratch = path.with_name(f".{path.name}.part")
+    try:
+        scratch.write_text(text, encoding="utf-8")
+        scratch.replace(path)
+    except OSError as error:
+        raise BadInput(
+            "-o", f"cannot write {path}: {error.strerror}", "a file in a folder"
+        ) from None
+    finally:
+        scratch.unlink(missing_ok=True)
 
 
 def _say(line: str) -> None:
@@ -89,13 +139,14 @@ def _public(
     hardware: str | None,
 ) -> tuple[Gpu, list[Measured], str]:
     from tierlab.hwmodels.catalogue import load_system
-    from tierlab.hwmodels.time.silicon.aiconfigurator import DEVICES, read_system
+    from tierlab.hwmodels.time.silicon.aiconfigurator import DEVICES
     from tierlab.hwmodels.time.silicon.fit import FEWEST
+    from tierlab.hwmodels.time.silicon.others import read_public
     from tierlab.kernels.base.errors import BadInput
 
     if system is None:
         raise BadInput("--system", "is missing", ", ".join(DEVICES))
-    parts = read_system(system, framework, version, tables)
+    parts = read_public(system, framework, version, tables)
     device = hardware or DEVICES.get(system)
     if device is None:
         raise BadInput("--hardware", f"{system!r} is no device that we know", "--hardware H")

@@ -69,17 +69,18 @@ def collect(
 ) -> list[Row]:
     """Fit and score every kernel; progress goes to stderr."""
     from tierlab.hwmodels.catalogue import load_system
-    from tierlab.hwmodels.time.silicon.aiconfigurator import DEVICES, read_system
+    from tierlab.hwmodels.time.silicon.aiconfigurator import DEVICES
     from tierlab.hwmodels.time.silicon.fit import NotConverged, Options
     from tierlab.hwmodels.time.silicon.holdout import FEWEST, hold_out
     from tierlab.hwmodels.time.silicon.machine import machine_of
+    from tierlab.hwmodels.time.silicon.others import read_public
     from tierlab.hwmodels.time.silicon.registry import KERNELS
     from tierlab.kernels.base.names import pick
 
     wanted = {pick(op, {k: k for k in KERNELS}, "--op", "operation") for op in ops} or set(KERNELS)
     rows: list[Row] = []
     for system in systems:
-        parts = read_system(system, framework, None, tables)
+        parts = read_public(system, framework, None, tables)
         machine = machine_of(load_system(DEVICES.get(system, system), "--system").gpu)
         for part in parts:
             if part.key.op in wanted and len(part) >= 4 * FEWEST:

@@ -89,7 +89,7 @@ def read_system(
         folder = base / system / kind
         if folder.is_dir():
             _known("--framework", framework, folder)
-            chosen = _version(folder / framework, version, name)
+            chosen = newest(folder / framework, version, name)
             if chosen is not None:
                 parts += _split(op, chosen / name, framework)
     if not parts:
@@ -103,7 +103,8 @@ def _known(option: str, name: str, folder: Path) -> None:
         raise BadInput(option, f"no tables of {name!r} in {folder.name}", near(name, names))
 
 
-def _version(folder: Path, version: str | None, name: str) -> Path | None:
+def newest(folder: Path, version: str | None, name: str) -> Path | None:
+    """Return the folder of a table's newest version, or of the one asked for; None without."""
     found = [p.parent for p in folder.glob(f"*/{name}")]
     if version is not None:
         return next((p for p in found if p.name == version), None)

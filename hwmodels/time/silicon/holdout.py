@@ -15,6 +15,7 @@ from tierlab.hwmodels.time.silicon.fit import Options, fit
 from tierlab.hwmodels.time.silicon.fitted import Fitted, stratum
 from tierlab.hwmodels.time.silicon.machine import Machine
 from tierlab.hwmodels.time.silicon.measured import Measured
+from tierlab.kernels.ops.table import COLUMNS
 
 Floats = NDArray[np.float64]
 STRATA = ("under 20 us", "20-100 us", "over 100 us")
@@ -104,7 +105,5 @@ def score(model: Fitted, unseen: Measured, machine: Machine) -> list[Row]:
 
 
 def _spell(measured: Measured, row: int, error: float) -> str:
-    names = ("m", "n", "k") if measured.key.op == "gemm" else (
-        "batch", "q_len", "kv_len", "heads", "kv_heads", "head_dim", "window")  # fmt: skip
-    shape = " ".join(f"{n}={measured.ops[n][row]:.0f}" for n in names)
+    shape = " ".join(f"{n}={measured.ops[n][row]:.0f}" for n in COLUMNS if measured.ops[n][row])
     return f"{shape}: {100 * error:+.0f}% of {measured.seconds[row] * 1e6:.4g} us"

@@ -16,6 +16,15 @@ GROUP_COLUMNS = {
     "prefill_attention": ("heads", "kv_heads", "head_dim"),
     "decode_attention": ("heads", "kv_heads", "head_dim"),
     "elementwise": ("n",),
+    "mla_decode": ("heads",),
+    "mla_prefill": ("heads",),
+    "grouped_gemm": ("n", "k", "experts", "top_k"),
+    "mamba_prefill": ("heads", "kv_heads"),
+    "mamba_decode": ("heads", "kv_heads"),
+    "all_reduce": ("bytes",),
+    "all_gather": ("bytes",),
+    "reduce_scatter": ("bytes",),
+    "all_to_all": ("bytes",),
 }
 """What is held out together: shapes that a model's architecture fixes, never single rows."""
 

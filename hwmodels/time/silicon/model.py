@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from tierlab.hwmodels.time.silicon.calibration import ANY_DEVICE, Calibration
 from tierlab.hwmodels.time.silicon.fitted import Fitted, stratum
 from tierlab.hwmodels.time.silicon.machine import Machine
+from tierlab.hwmodels.time.silicon.registry import KERNELS, VARIANTS, is_variant
 from tierlab.hwmodels.time.times import CALIBRATED, DATASHEET, TimeModel, Times
 from tierlab.kernels.ops.table import DTYPES, OPS, OpTable
 
@@ -27,6 +28,8 @@ _CHUNK = 16384
 _SAME = {"fp16": "bf16"}
 """Dtypes that run on the same kernels at the same rate."""
 _ATTENTION = ("prefill_attention", "decode_attention")
+_PLAIN = np.array([op not in ("gemm", "grouped_gemm", *_ATTENTION) for op in OPS])
+"""Operations that one kernel does in every dtype: they move bytes."""
 _STRETCH = 1.5
 """Factor on the width of an extrapolated row's band (assumption, 2026-11-21)."""
 
@@ -102,39 +105,47 @@ class Silicon:
         out.bias_group[rows] = BIAS_GROUP + g
 
 
-def _code(op: int, dtype: int, kv: int, windowed: bool) -> int:
-    return ((op * len(DTYPES) + dtype) * len(DTYPES) + kv) * 2 + windowed
+def _code(op: int, dtype: int, kv: int, windowed: bool, variant: bool) -> int:
+    return ((op * len(DTYPES) + dtype) * len(DTYPES) + kv) * 4 + 2 * variant + windowed
 
 
 def _codes(ops: OpTable) -> NDArray[np.int64]:
     """Return one number for all that selects a kernel, int64[n]."""
     same = np.array([DTYPES.index(_SAME.get(d, d)) for d in DTYPES])
-    dtype = same[ops.dtype]
-    kv = np.where(ops.kv_dtype == 0, dtype, same[ops.kv_dtype])
+    plain = _PLAIN[ops.op]
+    dtype = np.where(plain, 0, same[ops.dtype])
+    kv = np.where(plain, 0, np.where(ops.kv_dtype == 0, dtype, same[ops.kv_dtype]))
     attention = np.isin(ops.op, [OPS.index(o) for o in _ATTENTION])
     windowed = attention & (ops["window"] > 0)
     dtype = np.where(attention & (kv == DTYPES.index("fp8")), DTYPES.index("bf16"), dtype)
     code = (ops.op.astype(np.int64) * len(DTYPES) + dtype) * len(DTYPES) + kv
-    return np.where(ops["latent_rank"] == 0, code * 2 + windowed, -1)
+    return code * 4 + 2 * is_variant(ops) + windowed
 
 
 def _defaults(kernels: Sequence[Fitted]) -> list[_Member]:
     """Return one kernel a code: the one fitted on the most points; full serves unfitted windows.
 
     Kernels for block-scaled weights come after those for scales per tensor: their public tables
-    hold host time (docs/results/roofline_bands.md).
+    hold host time (docs/results/roofline_bands.md). So does ModelOpt's fp8 MoE, whose public times
+    on Hopper are five times what its weights take to read (docs/results/silicon_others.md).
     """
     best: dict[int, _Member] = {}
-    for one in sorted(kernels, key=lambda k: ("block" in k.key.kernel, -k.points)):
+    for one in sorted(kernels, key=lambda k: (_late(k.key.kernel), -k.points)):
         key = one.key
         stored = key.dtype if key.kv_dtype == "none" else key.kv_dtype
-        op, dtype, kv = OPS.index(key.op), DTYPES.index(key.dtype), DTYPES.index(stored)
-        code = _code(op, dtype, kv, key.windowed)
+        name = KERNELS[key.op].op
+        op, dtype, kv = OPS.index(name), DTYPES.index(key.dtype), DTYPES.index(stored)
+        dtype, kv = (0, 0) if _PLAIN[op] else (dtype, kv)
+        code = _code(op, dtype, kv, key.windowed, key.op in VARIANTS.values())
         best.setdefault(code, _Member(one, code, key.windowed))
     for code, member in list(best.items()):
         if not member.windowed and member.fitted.key.op in _ATTENTION:
             best.setdefault(code + 1, _Member(member.fitted, code + 1, True))
     return list(best.values())
+
+
+def _late(kernel: str) -> bool:
+    return "block" in kernel or "modelopt" in kernel
 
 
 def _empty(n: int) -> Times:

@@ -1,12 +1,38 @@
-"""Kernel models by operation: adding one is a file and a line here."""
+"""Kernel models by name: adding one is a file and a line here."""
 
 from __future__ import annotations
 
+import numpy as np
+from numpy.typing import NDArray
+
+from tierlab.hwmodels.time.silicon.collective import COLLECTIVES
 from tierlab.hwmodels.time.silicon.decode import DECODE
 from tierlab.hwmodels.time.silicon.elementwise import ELEMENTWISE
 from tierlab.hwmodels.time.silicon.gemm import GEMM
 from tierlab.hwmodels.time.silicon.kernel import Kernel
+from tierlab.hwmodels.time.silicon.mla import MLA_DECODE, MLA_PREFILL
+from tierlab.hwmodels.time.silicon.moe import GROUPED_GEMM
 from tierlab.hwmodels.time.silicon.prefill import PREFILL
+from tierlab.hwmodels.time.silicon.recurrent import RECURRENT_DECODE, RECURRENT_PREFILL
+from tierlab.kernels.ops.table import OPS, OpTable
 
-KERNELS: dict[str, Kernel] = {kernel.op: kernel for kernel in (DECODE, PREFILL, GEMM, ELEMENTWISE)}
-"""Operation -> its model. What is not here is left to the roofline."""
+_PLAIN = (
+    DECODE, PREFILL, GEMM, ELEMENTWISE, GROUPED_GEMM, RECURRENT_DECODE, RECURRENT_PREFILL,
+    *COLLECTIVES.values(),
+)  # fmt: skip
+KERNELS: dict[str, Kernel] = {kernel.op: kernel for kernel in _PLAIN} | {
+    "mla_decode": MLA_DECODE,
+    "mla_prefill": MLA_PREFILL,
+}
+"""Operation, or variant of one -> its model. What is not here is left to the roofline."""
+VARIANTS = {"decode_attention": "mla_decode", "prefill_attention": "mla_prefill"}
+"""Operation -> the variant that other kernels run; `is_variant` says which rows."""
+
+
+def is_variant(ops: OpTable) -> NDArray[np.bool_]:
+    """Say which rows are MLA: decode over latents, or prefill with narrower values, bool[n]."""
+    decode = (ops.op == OPS.index("decode_attention")) & (ops["latent_rank"] > 0)
+    narrow = (ops["v_head_dim"] > 0) & (ops["v_head_dim"] != ops["head_dim"])
+    prefill = (ops.op == OPS.index("prefill_attention")) & narrow & (ops["latent_rank"] == 0)
+    found: NDArray[np.bool_] = decode | prefill
+    return found

@@ -8,7 +8,7 @@ import numpy as np
 
 from tierlab.hwmodels.time.silicon.fit import FEWEST
 from tierlab.hwmodels.time.silicon.measured import KernelKey, Measured
-from tierlab.hwmodels.time.silicon.registry import KERNELS
+from tierlab.hwmodels.time.silicon.registry import KERNELS, VARIANTS, is_variant
 from tierlab.hwmodels.time.silicon.shapes import read_shapes
 from tierlab.hwmodels.time.times import TimeModel
 from tierlab.kernels.base.errors import BadInput
@@ -45,15 +45,17 @@ def read_table(frame: pl.DataFrame, roofline: TimeModel, where: str) -> list[Mea
     ops = read_shapes(frame.drop(extra), where)
     seconds = _seconds(frame, where)
     labels = _labels(frame)
-    keys = list(zip(ops.op, ops.dtype, ops.kv_dtype, ops["window"] > 0, labels, strict=True))
+    kinds = zip(ops.op, is_variant(ops), ops.dtype, ops.kv_dtype, ops["window"] > 0, strict=True)
+    keys = list(zip(kinds, labels, strict=True))
     parts = []
     for key in dict.fromkeys(keys):
         rows = np.array([k == key for k in keys])
-        op, (framework, version, kernel) = OPS[key[0]], key[4]
+        (code, variant, dtype, stored, windowed), (framework, version, kernel) = key
+        op = VARIANTS[OPS[code]] if variant else OPS[code]
         if op not in KERNELS:
             raise BadInput(where, f"{op} has no kernel model yet", ", ".join(KERNELS))
         name = KernelKey(
-            op, DTYPES[key[1]], DTYPES[key[2]], framework, version, kernel, bool(key[3])
+            op, DTYPES[dtype], DTYPES[stored], framework, version, kernel, bool(windowed)
         )
         part = Measured(name, where, ops.take(rows), seconds[rows])
         check_part(part, roofline, where)

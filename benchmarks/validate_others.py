@@ -1,0 +1,63 @@
+"""Held-out error of kernel models beyond plain attention and GEMM, on public silicon tables.
+
+python benchmarks/validate_others.py TABLES
+
+TABLES is the unpacked PyPI package aiconfigurator-core (Apache-2.0; 0.12.0 was used). A quarter of
+the groups of shapes (docs/results/silicon_others.md) is left out of each fit and scored, all
+strata of time together, because most of these tables are small.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from tierlab.hwmodels.catalogue import load_system
+from tierlab.hwmodels.time.silicon.aiconfigurator import DEVICES
+from tierlab.hwmodels.time.silicon.fit import FEWEST, NotConverged, Options, fit
+from tierlab.hwmodels.time.silicon.fitted import Fitted, stratum
+from tierlab.hwmodels.time.silicon.holdout import split
+from tierlab.hwmodels.time.silicon.machine import Machine, machine_of
+from tierlab.hwmodels.time.silicon.measured import Measured
+from tierlab.hwmodels.time.silicon.others import read_others
+
+FRAMEWORKS = ("vllm", "trtllm")
+ONLY = {"trtllm": ("mla_decode", "mla_prefill")}
+"""What is read of the second framework: vLLM's tables hold whole MLA modules, no kernels."""
+
+
+def cells(model: Fitted, machine: Machine, unseen: Measured) -> str:
+    """Return median, p90, time-weighted error, band coverage, and the bare formula's median."""
+    predicted, _ = model.seconds(unseen.ops, machine)
+    size = np.abs(predicted / unseen.seconds - 1.0)
+    place = stratum(predicted)
+    low, high = (np.array(b)[place] * predicted for b in (model.bands.p10, model.bands.p90))
+    within = ((unseen.seconds >= low) & (unseen.seconds <= high)).mean()
+    bare = model.kernel.seconds(unseen.ops, machine, model.schedule, model.parameters)
+    weighted = (size * unseen.seconds).sum() / unseen.seconds.sum()
+    formula = np.median(np.abs(bare / unseen.seconds - 1.0))
+    figures = (np.median(size), np.quantile(size, 0.9), weighted, within, formula)
+    return " | ".join(f"{100 * x:.1f}%" for x in figures)
+
+
+def main(tables: Path) -> None:
+    print("| device | kernel | held out | fitted | median | p90 | by time | in band | formula |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for system, name in DEVICES.items():
+        machine = machine_of(load_system(name).gpu)
+        for framework in FRAMEWORKS:
+            for part in read_others(system, framework, None, tables):
+                repeated = framework != FRAMEWORKS[0] and part.key.op not in ONLY[framework]
+                seen, unseen = split(part)
+                if repeated or len(seen) < FEWEST:
+                    continue
+                head = f"| {name} | {part.key.label()} | {len(unseen):,} | {len(seen):,}"
+                try:
+                    print(f"{head} | {cells(fit(seen, machine, Options()), machine, unseen)} |")
+                except NotConverged:
+                    print(f"{head} | did not converge, not used | | | | |")
+                sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,149 @@
+"""MLA: decode over latents (absorbed), and prefill with heads wider in keys than in values.
+
+Decode: one row of the cache, latent and rotary part, serves all query heads, 64 of them a tile;
+blocks of keys are dealt out over the SMs and the parts combined. Prefill: tiles of 128 queries of a
+head, the longest first. Each has one schedule. Public tables are TensorRT-LLM's and SGLang's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from tierlab.hwmodels.time.silicon.kernel import (
+    Floats,
+    Kernel,
+    Parameter,
+    Values,
+    miss_share,
+    soft_max,
+    soft_min,
+)
+from tierlab.hwmodels.time.silicon.machine import Machine
+from tierlab.kernels.ops.attention import value_dim, visible_pairs
+from tierlab.kernels.ops.table import DTYPE_BYTES, OpTable
+
+BLOCK = 64.0
+ROWS = 64.0
+QUERIES = 128.0
+
+DECODE_PARAMETERS: dict[str, Parameter] = {
+    "launch_us": Parameter(9.0, 0.5, 60.0, "before any work, us"),
+    "wide_us": Parameter(0.1, 1e-3, 10.0, "per doubling of the tiles that the SMs share, us"),
+    "split_us": Parameter(2.0, 0.01, 30.0, "the pass that combines splits, us"),
+    "block_us": Parameter(0.5, 0.02, 20.0, "a tile's first block, us"),
+    "peak": Parameter(0.5, 0.05, 1.2, "of the peak, 1"),
+    "hbm_eff": Parameter(0.8, 0.2, 1.05, "of the memory's bandwidth, 1"),
+    "l2_share": Parameter(0.8, 0.1, 2.0, "of the L2, what the cache may fill, 1"),
+    "l2_sharp": Parameter(4.0, 1.0, 12.0, "how sharply it overflows, 1"),
+    "l2_speed": Parameter(2.0, 0.3, 10.0, "L2's bandwidth over the memory's, 1"),
+    "sm_gbs": Parameter(60.0, 2.0, 500.0, "what one SM draws, GB/s"),
+    "whole": Parameter(0.5, 1e-3, 1.0, "how whole waves are, 1"),
+    "ends": Parameter(1.0, 0.05, 20.0, "traffic of queries, outputs and partial sums, 1"),
+    "few": Parameter(0.3, 1e-3, 1.0, "of a tile's arithmetic, what few heads save: a power, 1"),
+    "power": Parameter(2.0, 1.02, 9.0, "how well memory and arithmetic overlap: a norm, 1"),
+}
+
+
+def decode_seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
+    """Return the time of each decode call, float64[n]."""
+    keys, heads = ops["kv_len"], ops["heads"]
+    tiles = ops["batch"] * np.ceil(heads / ROWS)
+    blocks = np.ceil(keys / BLOCK)
+    rows = np.minimum(heads, ROWS)
+    flops = 2.0 * ROWS * BLOCK * (ops["head_dim"] + value_dim(ops))
+    block_s = flops * machine.sms / (machine.peak("bf16") * p["peak"])
+    block_s = block_s * (rows / ROWS) ** p["few"]
+    work = tiles * blocks
+    each = work / machine.sms
+    each = np.maximum(1.0, each + p["whole"] * (np.ceil(each) - each))
+    compute_s = each * block_s + p["block_us"] * 1e-6 * np.maximum(1.0, tiles / machine.sms)
+    row = ops["head_dim"] * DTYPE_BYTES[ops.kv_dtype]
+    cached = ops["batch"] * keys * row
+    miss = miss_share(cached, p["l2_share"] * machine.l2_bytes, p["l2_sharp"])
+    drawn = np.minimum(work, machine.sms) * p["sm_gbs"] * 1e9
+    memory_s = cached * miss / soft_min(p["hbm_eff"] * machine.bytes_per_s, drawn)
+    again = cached * np.ceil(heads / ROWS)
+    memory_s = memory_s + again / soft_min(p["l2_speed"] * machine.bytes_per_s, drawn)
+    ends = ops["batch"] * heads * (ops["head_dim"] + value_dim(ops)) * 2.0
+    memory_s = memory_s + p["ends"] * ends / machine.bytes_per_s
+    start_us = p["launch_us"] + p["wide_us"] * np.log2(np.minimum(machine.sms, tiles))
+    start_us = start_us + p["split_us"] * ((tiles < machine.sms) & (blocks > 1.0))
+    total: Floats = soft_max(compute_s, memory_s, p["power"]) + start_us * 1e-6
+    return total
+
+
+def decode_coordinates(ops: OpTable) -> Mapping[str, Floats]:
+    """Return log2 of sequences, keys, heads and of the cache's rows."""
+    batch, keys = np.log2(ops["batch"]), np.log2(ops["kv_len"])
+    return {"batch": batch, "keys": keys, "heads": np.log2(ops["heads"]), "rows": batch + keys}
+
+
+MLA_DECODE = Kernel(
+    "decode_attention",
+    ("dealt",),
+    DECODE_PARAMETERS,
+    decode_seconds,
+    decode_coordinates,
+    (("batch", "keys"), ("heads", "rows"), ("heads", "batch")),
+)
+
+PREFILL_PARAMETERS: dict[str, Parameter] = {
+    "launch_us": Parameter(12.0, 0.5, 80.0, "before any work, us"),
+    "wide_us": Parameter(0.1, 1e-3, 10.0, "per doubling of the tiles that the SMs share, us"),
+    "tile_us": Parameter(1.5, 0.02, 40.0, "a tile's start and end, us"),
+    "overlap": Parameter(0.6, 0.02, 1.5, "of that, what later waves pay, 1"),
+    "peak": Parameter(0.6, 0.05, 1.2, "of the peak, 1"),
+    "edge": Parameter(0.9, 0.01, 3.0, "of a tile's masked corner, what is computed, 1"),
+    "tail": Parameter(0.3, 0.01, 2.0, "of the longest tile, what the last SM adds, 1"),
+    "whole": Parameter(0.5, 1e-3, 1.0, "how whole waves are, 1"),
+    "hbm_eff": Parameter(0.8, 0.2, 1.05, "of the memory's bandwidth, 1"),
+    "append": Parameter(2.0, 0.02, 30.0, "traffic of inputs and outputs once more, 1"),
+    "power": Parameter(2.0, 1.02, 9.0, "how well memory and arithmetic overlap: a norm, 1"),
+    "heat": Parameter(0.1, 1e-3, 0.6, "what sustained work adds as clocks fall, 1"),
+    "heat_ms": Parameter(5.0, 0.5, 30.0, "work after which they have mostly fallen, ms"),
+}
+
+
+def prefill_seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
+    """Return the time of each prefill call, float64[n]."""
+    lanes, new, keys = ops["batch"] * ops["heads"], ops["q_len"], ops["kv_len"]
+    tiles = lanes * np.ceil(new / QUERIES)
+    span = np.minimum(QUERIES, new)
+    mean = np.minimum(visible_pairs(ops) / new + p["edge"] * (span + BLOCK) / 2.0, keys + BLOCK)
+    wide = ops["head_dim"] + value_dim(ops)
+    key_s = 2.0 * QUERIES * wide * machine.sms / (machine.peak("bf16") * p["peak"])
+    shared = tiles / machine.sms
+    whole = np.maximum(1.0, shared + p["whole"] * (np.ceil(shared) - shared))
+    longest = np.ceil(keys / BLOCK) * BLOCK
+    crowded = 1.0 - np.minimum(1.0, 1.0 / shared)
+    busiest = np.maximum(longest, shared * mean + p["tail"] * longest * crowded)
+    tile_s = p["tile_us"] * 1e-6 * (1.0 + p["overlap"] * (whole - 1.0))
+    compute_s = np.where(shared <= 1.0, longest, busiest) * key_s + tile_s
+    ends = lanes * (new * wide + keys * wide) * 2.0
+    memory_s = ends / (p["hbm_eff"] * machine.bytes_per_s)
+    work_s = soft_max(compute_s, memory_s, p["power"])
+    work_s = work_s * (1.0 + p["heat"] * (1.0 - np.exp(-work_s / (p["heat_ms"] * 1e-3))))
+    start_us = p["launch_us"] + p["wide_us"] * np.log2(np.minimum(machine.sms, tiles))
+    total: Floats = work_s + p["append"] * ends / machine.bytes_per_s + start_us * 1e-6
+    return total
+
+
+def prefill_coordinates(ops: OpTable) -> Mapping[str, Floats]:
+    """Return log2 of queries, lanes, their product, and keys over queries."""
+    queries, lanes = np.log2(ops["q_len"]), np.log2(ops["batch"] * ops["heads"])
+    past = np.log2(ops["kv_len"] / ops["q_len"])
+    heads = np.log2(ops["heads"])
+    return {"queries": queries, "lanes": lanes, "work": queries + lanes, "past": past,
+            "heads": heads}  # fmt: skip
+
+
+MLA_PREFILL = Kernel(
+    "prefill_attention",
+    ("heads",),
+    PREFILL_PARAMETERS,
+    prefill_seconds,
+    prefill_coordinates,
+    (("queries", "lanes"), ("heads", "work")),
+)

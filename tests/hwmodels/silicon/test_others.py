@@ -1,0 +1,177 @@
+"""Kernel models beyond plain attention and GEMM: their formulas, fits, readers and selection."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tierlab.hwmodels.catalogue import load_system
+from tierlab.hwmodels.time.silicon.calibration import Calibration, dump, load
+from tierlab.hwmodels.time.silicon.fit import Options, fit
+from tierlab.hwmodels.time.silicon.holdout import split
+from tierlab.hwmodels.time.silicon.make import of_calibration
+from tierlab.hwmodels.time.silicon.measured import KernelKey, Measured
+from tierlab.hwmodels.time.silicon.others import TABLES, moe, nccl, read_others
+from tierlab.hwmodels.time.silicon.registry import KERNELS
+from tierlab.hwmodels.time.times import CALIBRATED, DATASHEET
+from tierlab.kernels.ops.table import OpTable
+
+LENGTHS = (1, 16, 200, 1024, 4096)
+GRIDS = {
+    "mla_decode": {
+        "batch": (1, 8, 64, 256), "kv_len": (64, 512, 4096, 16384), "heads": (8, 16, 32, 64, 128),
+    },
+    "mla_prefill": {"batch": (1, 4), "q_len": LENGTHS, "heads": (4, 8, 16, 32, 64, 128)},
+    "grouped_gemm": {
+        "m": (1, 8, 64, 512, 4096), "n": (1024, 4096), "k": (2048, 7168), "experts": (8, 64, 256),
+    },
+    "mamba_prefill": {"batch": (1, 8), "q_len": LENGTHS, "heads": (4, 8, 16, 32, 64, 128)},
+    "mamba_decode": {"batch": (1, 2, 8, 32, 64, 128, 512), "heads": (4, 8, 16, 32, 64, 128)},
+    **{
+        op: {"devices": (2, 4, 8), "bytes": tuple(2.0 ** np.arange(10, 31, 1.5))}
+        for op in ("all_reduce", "all_gather", "reduce_scatter", "all_to_all")
+    },
+}  # fmt: skip
+FIXED = {
+    "mla_decode": {"q_len": 1, "kv_heads": 1, "head_dim": 576, "v_head_dim": 512,
+                   "latent_rank": 512},
+    "mla_prefill": {"head_dim": 192, "v_head_dim": 128},
+    "grouped_gemm": {"top_k": 8},
+    "mamba_prefill": {"kv_heads": 4, "head_dim": 128, "state_size": 128, "n": 64},
+    "mamba_decode": {"q_len": 1, "kv_heads": 4, "head_dim": 128, "state_size": 128},
+}  # fmt: skip
+
+
+def shapes(name: str) -> OpTable:
+    axes = GRIDS[name]
+    mesh = np.meshgrid(*axes.values(), indexing="ij")
+    columns = {c: m.ravel().astype(float) for c, m in zip(axes, mesh, strict=True)}
+    if "q_len" in axes:
+        columns["kv_len"] = columns["q_len"]
+    if name == "mla_prefill":
+        columns["kv_heads"] = columns["heads"]
+    op = KERNELS[name].op
+    return OpTable.build(op, "bf16", "bf16", **columns, **FIXED.get(name, {}))
+
+
+def measured(name: str, machine, **changed: float) -> Measured:
+    kernel, ops = KERNELS[name], shapes(name)
+    values = {n: p.start for n, p in kernel.parameters.items()} | changed
+    seconds = kernel.seconds(ops, machine, kernel.schedules[0], values)
+    noise = np.random.default_rng(3).normal(0.0, 0.01, len(ops))
+    key = KernelKey(name, "bf16", "bf16", "test", "1", "synthetic")
+    return Measured(key, "aiconfigurator, synthetic", ops, seconds * np.exp(noise))
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_known_parameters_are_found(name, machine):
+    data = measured(name, machine, launch_us=KERNELS[name].parameters["launch_us"].start * 1.7)
+    seen, unseen = split(data)
+    predicted, _ = fit(seen, machine, Options(surface=False)).seconds(unseen.ops, machine)
+    error = np.abs(predicted / unseen.seconds - 1.0)
+    assert np.median(error) < 0.03
+    assert np.quantile(error, 0.9) < 0.12
+
+
+@pytest.mark.parametrize("name", GRIDS)
+def test_more_work_never_takes_less(name, machine):
+    kernel, ops = KERNELS[name], shapes(name)
+    values = {n: p.start for n, p in kernel.parameters.items()}
+    axis = "m" if "m" in GRIDS[name] else "bytes" if "bytes" in GRIDS[name] else "batch"
+    columns = {c: ops[c].copy() for c in ("batch", "m", "bytes")}
+    columns[axis] *= 16.0
+    more = OpTable(ops.op, ops.dtype, ops.kv_dtype, ops.values.copy())
+    more[axis][:] = columns[axis]
+    before, after = (kernel.seconds(o, machine, kernel.schedules[0], values) for o in (ops, more))
+    assert (after > 0.98 * before).all()
+
+
+@pytest.fixture(scope="module")
+def model(machine_module):
+    gpu = load_system("h200-8x")
+    kernels = tuple(
+        fit(measured(n, machine_module), machine_module, Options(surface=False))
+        for n in ("mla_decode", "mla_prefill", "all_reduce", "mamba_decode")
+    )
+    return of_calibration(Calibration("H200", "test", kernels), gpu.gpu, gpu.peer_link)
+
+
+@pytest.fixture(scope="module")
+def machine_module():
+    from tierlab.hwmodels.time.silicon.machine import machine_of
+
+    return machine_of(load_system("H200").gpu)
+
+
+def answer(model, op: str, dtype: str = "bf16", stored: str = "none", **columns: float) -> str:
+    ops = OpTable.build(op, dtype, stored, **columns)
+    times, member = model.explain(ops)
+    assert np.isfinite(times.seconds).all()
+    assert times.source[0] == (CALIBRATED if member[0] >= 0 else DATASHEET)
+    return model._members[member[0]].fitted.key.op if member[0] >= 0 else "roofline"
+
+
+def test_rows_find_the_kernel_that_they_run_on(model):
+    mla = {"batch": 4, "q_len": 1, "kv_len": 512, "heads": 16, "kv_heads": 1, "head_dim": 576}
+    latent = {"v_head_dim": 512, "latent_rank": 512}
+    assert answer(model, "decode_attention", **mla, **latent) == "mla_decode"
+    assert answer(model, "decode_attention", **mla) == "roofline"
+    chunk = {"batch": 1, "q_len": 64, "kv_len": 64, "heads": 16, "kv_heads": 16, "head_dim": 192}
+    assert answer(model, "prefill_attention", **chunk, v_head_dim=128) == "mla_prefill"
+    assert answer(model, "prefill_attention", **chunk, v_head_dim=192) == "roofline"
+    assert answer(model, "all_reduce", devices=8, bytes=1e6) == "all_reduce"
+    assert answer(model, "all_gather", devices=8, bytes=1e6) == "roofline"
+
+
+@pytest.mark.parametrize("stored", ["fp32", "bf16", "none"])
+def test_a_state_s_dtype_does_not_choose_another_kernel(stored, model):
+    shape = {"batch": 4, "q_len": 1, "heads": 16, "kv_heads": 4, "head_dim": 64, "state_size": 128}
+    assert answer(model, "mamba_decode", stored=stored, **shape) == "mamba_decode"
+
+
+def test_variants_survive_a_file(model, tmp_path):
+    path = tmp_path / "c.json"
+    path.write_text(dump(model._calibration))
+    again = load(path, "test", "H200")
+    assert [k.key.op for k in again.kernels] == [k.key.op for k in model._calibration.kernels]
+
+
+def test_a_layer_of_experts_is_shared_out_between_its_products():
+    row = {
+        "moe_dtype": "bfloat16", "moe_ep_size": 1, "moe_tp_size": 2, "distribution": "balanced",
+        "kernel_source": "x", "hidden_size": 2048, "inter_size": 1024, "num_tokens": 16,
+        "topk": 8, "num_experts": 64, "latency": 0.3,
+    }  # fmt: skip
+    rows = pl.DataFrame([row, row | {"distribution": "power_law"}, row | {"moe_ep_size": 2}])
+    (part,) = moe(rows)
+    assert part.ops["n"].tolist() == [1024, 2048]
+    assert part.ops["k"].tolist() == [2048, 512]
+    np.testing.assert_allclose(part.seconds, [0.2e-3, 0.1e-3])
+    (squared,) = moe(pl.DataFrame([row | {"num_experts": 128, "topk": 6}]))
+    assert squared.ops["n"].tolist() == [512, 2048]
+    np.testing.assert_allclose(squared.seconds, [0.15e-3, 0.15e-3])
+
+
+def test_messages_become_what_one_device_brings():
+    rows = pl.DataFrame(
+        {"nccl_dtype": ["half"] * 2, "op_name": ["all_gather", "all_reduce"],
+         "num_gpus": [8, 8], "message_size": [4096, 4096], "latency": [0.01, 0.02]}
+    )  # fmt: skip
+    gather, reduce = nccl(rows)
+    assert gather.ops["bytes"].tolist() == [1024]
+    assert reduce.ops["bytes"].tolist() == [8192]
+
+
+def test_tables_are_found_by_kind_framework_and_version(tmp_path):
+    for version, latency in (("0.9.0", 1.0), ("0.24.0", 0.004)):
+        folder = tmp_path / "h200_sxm" / "quantize" / "vllm" / version
+        folder.mkdir(parents=True)
+        pl.DataFrame(
+            {"m": [1, 2], "k": [64, 64], "latency": [latency] * 2, "kernel_source": ["Q"] * 2}
+        ).write_parquet(folder / "scale_matrix_perf.parquet")
+    (found,) = read_others("h200_sxm", "vllm", None, tmp_path)
+    assert (found.key.version, found.key.kernel, found.key.op) == ("0.24.0", "q", "elementwise")
+    assert found.ops["bytes"].tolist() == [192, 384]
+    (older,) = read_others("h200_sxm", "vllm", "0.9.0", tmp_path)
+    assert older.seconds.tolist() == [1e-3, 1e-3]
+    assert read_others("h200_sxm", "sglang", None, tmp_path) == []
+    assert len({t.file for t in TABLES}) == len(TABLES)
