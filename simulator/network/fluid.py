@@ -7,15 +7,18 @@ flows on a constraint fit within its capacity it cannot bind, so no rates are co
 
 Only what an event touches is brought up to date: a flow keeps its remaining bytes as of its last
 change of rate, a constraint what it has carried as of its last change of load.
+
+Plain functions, compiled when first used (`compiled_advance`).
 """
 
 from __future__ import annotations
 
-from typing import Any
+from functools import cache, partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numba import njit
 
+from tierlab.kernels.base.binding import Binder, Compiled
 from tierlab.simulator.network.state import (
     AS_OF,
     BOUND,
@@ -45,16 +48,17 @@ from tierlab.simulator.network.state import (
     WIDTH,
 )
 
+if TYPE_CHECKING:
+    from tierlab.kernels.base.held import Held
+
 SLACK = 1 + 1e-12
 """Rates and capacities this close, relatively, are the same."""
 
 
-@njit(cache=True)
 def _contended(state: Any, r: Any) -> Any:
     return state.rule[r, DEMAND] > state.rule[r, CAPACITY] * SLACK
 
 
-@njit(cache=True)
 def _settle(state: Any, r: Any, now: Any) -> None:
     """Bring what a constraint has carried up to now."""
     rule = state.rule
@@ -66,7 +70,6 @@ def _settle(state: Any, r: Any, now: Any) -> None:
         rule[r, AS_OF] = now
 
 
-@njit(cache=True)
 def _enter(state: Any, s: Any, now: Any) -> None:
     """Let a flow begin: at its bound if nothing on its path can bind."""
     slot, path, rule = state.slot[s], state.path[s], state.rule
@@ -86,7 +89,6 @@ def _enter(state: Any, s: Any, now: Any) -> None:
         _set_rate(state, s, slot[BOUND], now)
 
 
-@njit(cache=True)
 def _leave(state: Any, s: Any, now: Any) -> None:
     """Take a flow off its path; where it held others back, their rates are due."""
     slot, path, rule = state.slot[s], state.path[s], state.rule
@@ -104,7 +106,6 @@ def _leave(state: Any, s: Any, now: Any) -> None:
     slot[REMAINING] = max(slot[REMAINING] - slot[RATE] * (now - slot[SINCE]), 0.0)
 
 
-@njit(cache=True)
 def _set_rate(state: Any, s: Any, rate: Any, now: Any) -> None:
     """Change a flow's rate and with it the load of its path and its end."""
     slot, path = state.slot[s], state.path[s]
@@ -120,7 +121,6 @@ def _set_rate(state: Any, s: Any, rate: Any, now: Any) -> None:
     slot[NEXT] = now + slot[REMAINING] / rate
 
 
-@njit(cache=True)
 def _gather(state: Any, slots: Any) -> Any:
     """Mark every flow that the dirty constraints reach, through contended ones; count them."""
     members = 0
@@ -135,7 +135,6 @@ def _gather(state: Any, slots: Any) -> Any:
     return members
 
 
-@njit(cache=True)
 def _touches_dirty(state: Any, s: Any) -> Any:
     path = state.path[s]
     dirty = False
@@ -144,7 +143,6 @@ def _touches_dirty(state: Any, s: Any) -> Any:
     return dirty
 
 
-@njit(cache=True)
 def _join(state: Any, s: Any) -> Any:
     """Mark a flow; return whether that made another constraint dirty."""
     path, tally = state.path[s], state.tally
@@ -158,7 +156,6 @@ def _join(state: Any, s: Any) -> Any:
     return spread
 
 
-@njit(cache=True)
 def _open(state: Any, slots: Any) -> None:
     """Start filling: all capacity free, every member rising from zero."""
     rule, tally = state.rule, state.tally
@@ -174,7 +171,6 @@ def _open(state: Any, slots: Any) -> None:
                 tally[r, RAISING] += 1
 
 
-@njit(cache=True)
 def _level(state: Any) -> Any:
     """Return the rate at which the first contended constraint fills up."""
     rule, tally = state.rule, state.tally
@@ -187,7 +183,6 @@ def _level(state: Any) -> Any:
     return lowest
 
 
-@njit(cache=True)
 def _freeze(state: Any, s: Any, rate: Any) -> None:
     """Fix a member's new rate and charge its path with it."""
     slot, path, rule = state.slot[s], state.path[s], state.rule
@@ -200,7 +195,6 @@ def _freeze(state: Any, s: Any, rate: Any) -> None:
         state.tally[r, RAISING] -= 1
 
 
-@njit(cache=True)
 def _freeze_bounded(state: Any, slots: Any, level: Any) -> Any:
     """Freeze the members whose own bound is not above the level; return how many."""
     frozen = 0
@@ -211,7 +205,6 @@ def _freeze_bounded(state: Any, slots: Any, level: Any) -> Any:
     return frozen
 
 
-@njit(cache=True)
 def _freeze_full(state: Any, slots: Any, level: Any) -> Any:
     """Freeze the members on the constraints that are full at the level; return how many."""
     frozen = 0
@@ -227,7 +220,6 @@ def _freeze_full(state: Any, slots: Any, level: Any) -> Any:
     return frozen
 
 
-@njit(cache=True)
 def _any_dirty(state: Any) -> Any:
     dirty = False
     for r in range(len(state.tally)):
@@ -235,7 +227,6 @@ def _any_dirty(state: Any) -> Any:
     return dirty
 
 
-@njit(cache=True)
 def _fill(state: Any, slots: Any, now: Any) -> None:
     """Compute the rates that the dirty constraints reach anew, and put them into force."""
     if not _any_dirty(state):
@@ -256,7 +247,6 @@ def _fill(state: Any, slots: Any, now: Any) -> None:
         state.tally[r, DIRTY] = 0
 
 
-@njit(cache=True)
 def _watch(state: Any, now: Any) -> None:
     """Log every watched load that changed; the older half of a full log is dropped."""
     for w in range(len(state.watched)):
@@ -275,7 +265,6 @@ def _watch(state: Any, now: Any) -> None:
         state.watched[w, 1] = row + 1
 
 
-@njit(cache=True)
 def _end_timed(state: Any, s: Any, now: Any) -> None:
     """Charge the path of a copy that nothing bounds with its bytes at once."""
     for k in range(state.path[s, WIDTH]):
@@ -285,7 +274,6 @@ def _end_timed(state: Any, s: Any, now: Any) -> None:
     state.slot[s, REMAINING] = 0.0
 
 
-@njit(cache=True)
 def _soonest(state: Any, slots: Any) -> Any:
     soonest = np.inf
     for s in range(slots):
@@ -293,7 +281,6 @@ def _soonest(state: Any, slots: Any) -> Any:
     return soonest
 
 
-@njit(cache=True)
 def advance(state: Any, slots: Any, now: Any) -> Any:
     """Do what is due at `now`; return how many copies ended and the time of the next event.
 
@@ -319,3 +306,13 @@ def advance(state: Any, slots: Any, now: Any) -> Any:
     _fill(state, slots, now)
     _watch(state, now)
     return ended, _soonest(state, slots)
+
+
+@cache
+def _compiled(kind: Any) -> Compiled:
+    return Binder(inline=False).entry(advance, (kind,))
+
+
+def compiled_advance(state: Held) -> Compiled:
+    """Return `advance`, compiled, for a state: a function of `slots` and `now`."""
+    return partial(_compiled(state.type), state.at)

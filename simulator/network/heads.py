@@ -12,7 +12,6 @@ from collections.abc import Iterator
 import simpy
 
 from tierlab.hwmodels.system import System
-from tierlab.simulator.network.fluid import advance
 from tierlab.simulator.network.ledger import NetworkLedger
 from tierlab.simulator.network.meters import Meters
 from tierlab.simulator.network.records import Records
@@ -59,7 +58,7 @@ class Heads(Meters):
             self._by_slot.append(stream)
             slots, width = self._state.slot.shape
             if slot == slots:
-                self._state = grown(self._state, 2 * slots, width - SLOT_HEAD)
+                self._work_on(grown(self._state, 2 * slots, width - SLOT_HEAD))
         return stream
 
     def _begin(self, stream: Stream, transfer: Transfer) -> None:
@@ -92,7 +91,7 @@ class Heads(Meters):
         stream.laid = route.at
         slot, width = stream.slot, len(weights)
         if PATH_HEAD + width > self._state.path.shape[1]:
-            self._state = grown(self._state, len(self._state.slot), width)
+            self._work_on(grown(self._state, len(self._state.slot), width))
         self._state.path[slot, WIDTH] = width
         self._state.path[slot, PATH_HEAD : PATH_HEAD + width] = route.at
         self._state.slot[slot, SLOT_HEAD : SLOT_HEAD + width] = weights
@@ -117,7 +116,7 @@ class Heads(Meters):
 
     def _turn(self, horizon_s: float) -> None:
         """Do what is due, let the next in each stream begin, and tell those who wait."""
-        ended, self._due_s = advance(self._state, len(self._by_slot), horizon_s)
+        ended, self._due_s = self._advance(len(self._by_slot), horizon_s)
         if ended:
             slots = self._state.finished[:ended].tolist()
             self._tell([self._release(self._by_slot[slot]) for slot in slots])

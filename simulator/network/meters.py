@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from tierlab.hwmodels.system import System
 from tierlab.hwmodels.time.transfer import kernel_sms
 from tierlab.kernels.base.errors import BadInput
+from tierlab.kernels.base.held import Held
+from tierlab.simulator.network.fluid import compiled_advance
 from tierlab.simulator.network.gpuload import KEPT, SmUse, integral_at
 from tierlab.simulator.network.rules import rules_of
 from tierlab.simulator.network.state import (
@@ -40,7 +42,12 @@ class Meters:
         self._gpu_row = {gpu: row for row, gpu in enumerate(gpus)}
         self._sm_use = {gpu: SmUse() for gpu in gpus}
         watched = [self._rules.index[f"{gpu}:hbm"] for gpu in gpus]
-        self._state: State = new_state(_SLOTS, _WIDTH, self._rules.array(), watched, KEPT)
+        self._work_on(new_state(_SLOTS, _WIDTH, self._rules.array(), watched, KEPT))
+
+    def _work_on(self, state: State) -> None:
+        """Keep all flows in these arrays from now on."""
+        self._state, self._held = state, Held(state)
+        self._advance = compiled_advance(self._held)
 
     def hbm_bytes_per_s(self, gpu: str) -> float:
         """Return what copies read and write of a GPU's HBM at this moment, bytes/s."""
