@@ -20,7 +20,7 @@ from tierlab.kernels.base.errors import BadInput
 from tierlab.kernels.compute import decode, paged
 from tierlab.kernels.compute.cuda import splitkv
 from tierlab.kernels.compute.cuda.launch import element, launch
-from tierlab.kernels.compute.jit import compiled, prange
+from tierlab.kernels.compute.jit import shared, threads
 from tierlab.kernels.compute.paged import TILE
 from tierlab.kernels.compute.quantise import Codes, dequantise_reference
 from tierlab.kernels.compute.simd import (
@@ -31,7 +31,6 @@ from tierlab.kernels.compute.simd import (
     load,
     load_bytes,
     mul,
-    prefetch,
     splat,
     spread,
     store,
@@ -83,12 +82,13 @@ def numba_version(
     paged.check_cache(q, keys, values, table, lengths, PAIR)
     padded = paged.padded_queries(q, keys.shape[1], paged.default_scale(scale, q.shape[2]))
     block = keys.shape[3]
-    tasks = paged.split(lengths, block, decode.TASKS_PER_THREAD * paged.threads())
+    tasks = paged.split(lengths, block, decode.TASKS_PER_THREAD * threads())
     parts = decode.Parts(tasks, padded, block)
     own = np.empty((len(tasks), TILE, max(q.shape[2], block)), np.float32)
     sizes = np.array([*padded.shape[1:], block, keys.bits, keys.group])
     _attend(
-        padded.reshape(-1), *(side.reshape(-1) for c in (keys, values) for side in _sides(c)),
+        len(tasks), padded.reshape(-1),
+        *(side.reshape(-1) for c in (keys, values) for side in _sides(c)),
         table, lengths, tasks, sizes, *parts.arrays, own.reshape(-1),
     )  # fmt: skip
     return parts.merged(q.shape)
@@ -137,30 +137,28 @@ def _sides(codes: Codes) -> tuple[Any, Any, Any]:
     return codes.codes, codes.scale, codes.low
 
 
-@compiled
+@shared
 def _attend(
-    q, keys, k_scale, k_low, values, v_scale, v_low, table, lengths, tasks, sizes, out, peak, sums,
-    scratch, own,
+    start, stop, q, keys, k_scale, k_low, values, v_scale, v_low, table, lengths, tasks, sizes,
+    out, peak, sums, scratch, own,
 ):  # fmt: skip
     heads, rows, dim, block = sizes[0], sizes[1], sizes[2], sizes[3]
     bits, group = sizes[4], sizes[5]
     room = max(dim, block) * TILE
-    for task in prange(len(tasks)):
-        sequence, last = tasks[task, 0], tasks[task, 2] - 1
+    for task in range(start, stop):
+        sequence = tasks[task, 0]
         s, w = task * TILE * block, task * room
-        for i in range(tasks[task, 1], last + 1):
+        for i in range(tasks[task, 1], tasks[task, 2]):
             count = min(block, lengths[sequence] - i * block)
             for head in range(heads):
                 page = table[sequence, i] * heads + head
-                soon = page + 1 if head + 1 < heads else table[sequence, min(i + 1, last)] * heads
                 code, side = page * dim * block * bits // 8, page * dim * block // group
-                then = (soon - page) * dim * block
                 for row in range(0, rows, TILE):
                     at = (task * heads + head) * rows + row
                     of = ((sequence * heads + head) * rows + row) * dim
                     _scores(
                         q, of, keys, code, k_scale, k_low, side, dim, block, bits, group, own, w,
-                        scratch, s, then,
+                        scratch, s,
                     )  # fmt: skip
                     for r in range(TILE):
                         o = (at + r) * dim
@@ -169,25 +167,24 @@ def _attend(
                         )
                     _weigh(
                         scratch, s, values, code, v_scale, v_low, side, dim, block, count, bits,
-                        group, own, w, out, at * dim, then,
+                        group, own, w, out, at * dim,
                     )  # fmt: skip
 
 
 def _scores(
     q, of, keys, code, scale, low, side, dim, block, bits, group, own, w, scores, s,
-    then,
 ):  # fmt: skip
     """Scores of four rows against all tokens of a block, 32 tokens at a time."""
     row_bytes = block * bits // 8
     for token in range(0, block, PAIR):
         at = side + token // group * dim
-        a = _fold(q, of, scale, low, at, dim, bits, own, w, then // group)
-        b = _fold(q, of + dim, scale, low, at, dim, bits, own, w + dim, 0)
-        c = _fold(q, of + 2 * dim, scale, low, at, dim, bits, own, w + 2 * dim, 0)
-        d = _fold(q, of + 3 * dim, scale, low, at, dim, bits, own, w + 3 * dim, 0)
+        a = _fold(q, of, scale, low, at, dim, bits, own, w)
+        b = _fold(q, of + dim, scale, low, at, dim, bits, own, w + dim)
+        c = _fold(q, of + 2 * dim, scale, low, at, dim, bits, own, w + 2 * dim)
+        d = _fold(q, of + 3 * dim, scale, low, at, dim, bits, own, w + 3 * dim)
         first, left = _unit(token, bits)
         _codes(
-            own, w, dim, keys, code + first, row_bytes, then * bits // 8, dim, left, bits,
+            own, w, dim, keys, code + first, row_bytes, dim, left, bits,
             scores, s + token, block,
             splat(a), splat(b), splat(c), splat(d), splat(a), splat(b), splat(c), splat(d),
         )  # fmt: skip
@@ -195,19 +192,18 @@ def _scores(
 
 def _weigh(
     weights, s, values, code, scale, low, side, dim, block, count, bits, group, own, w, out, o,
-    then,
 ):  # fmt: skip
     """Add the weighted values of a block to four rows, 32 channels at a time."""
     for k in range(0, dim, PAIR):
         at = side + k // group * block
-        a = splat(_fold(weights, s, scale, low, at, block, bits, own, w, then // group))
-        b = splat(_fold(weights, s + block, scale, low, at, block, bits, own, w + block, 0))
-        c = splat(_fold(weights, s + 2 * block, scale, low, at, block, bits, own, w + 2 * block, 0))
-        d = splat(_fold(weights, s + 3 * block, scale, low, at, block, bits, own, w + 3 * block, 0))
+        a = splat(_fold(weights, s, scale, low, at, block, bits, own, w))
+        b = splat(_fold(weights, s + block, scale, low, at, block, bits, own, w + block))
+        c = splat(_fold(weights, s + 2 * block, scale, low, at, block, bits, own, w + 2 * block))
+        d = splat(_fold(weights, s + 3 * block, scale, low, at, block, bits, own, w + 3 * block))
         first, left = _unit(k, bits)
         p = o + k
         _codes(
-            own, w, block, values, code + first, dim * bits // 8, then * bits // 8, count, left,
+            own, w, block, values, code + first, dim * bits // 8, count, left,
             bits, out, p, dim,
             add(a, load(out, p)), add(b, load(out, p + dim)), add(c, load(out, p + 2 * dim)),
             add(d, load(out, p + 3 * dim)), add(a, load(out, p + LANES)),
@@ -222,15 +218,12 @@ def _unit(at, bits):
     return at // per * 16, 23 - bits - at % per // LANES * bits
 
 
-def _fold(x, at, scale, low, side, n, bits, own, w, then):
+def _fold(x, at, scale, low, side, n, bits, own, w):
     """Multiply `n` numbers by their scales into `own`, and return what the lows add."""
     span = splat(np.float32(1 << bits))
     minus = splat(np.float32(-1.0))
     rest = splat(np.float32(0.0))
     for i in range(0, n, LANES):
-        if then != 0:
-            prefetch(scale, side + i + then)
-            prefetch(low, side + i + then)
         number = load(x, at + i)
         wide = mul(span, load(scale, side + i))
         store(own, w + i, mul(number, wide))
@@ -239,16 +232,12 @@ def _fold(x, at, scale, low, side, n, bits, own, w, then):
 
 
 def _codes(
-    x, at, x_step, codes, of, step, then, depth, left, bits, c, to, c_step,
+    x, at, x_step, codes, of, step, depth, left, bits, c, to, c_step,
     a0, b0, c0, d0, a1, b1, c1, d1,
 ):  # fmt: skip
-    """Multiply four rows of `x` by `depth` rows of 32 codes; the sums start as given.
-
-    What stands `then` bytes on is asked for meanwhile.
-    """
+    """Multiply four rows of `x` by `depth` rows of 32 codes; the sums start as given."""
     for k in range(depth):
         lanes = load_bytes(codes, of + k * step)
-        prefetch(codes, of + k * step + then)
         u, v = fraction(lanes, left, bits), fraction(lanes, left - bits, bits)
         y = spread(x, at + k)
         a0, a1 = fma(y, u, a0), fma(y, v, a1)
