@@ -97,6 +97,11 @@ class TiersSection(Section):
 
     preset: str | None = Field(None, description="preset name, or path of a TOML")
     order: list[str] = Field(list(NAMES), description="tiers below HBM, the fastest first")
+    store: Literal["async", "blocking"] = Field(
+        "async",
+        description="async: what is written leaves beside later steps; blocking: a step ends once "
+        "what it computed has left HBM",
+    )
     load: Literal["request_async", "layerwise", "blocking"] = Field(
         "request_async",
         description="request_async: the request waits, others run on; layerwise: a layer loads "

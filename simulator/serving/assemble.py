@@ -168,6 +168,7 @@ class _Below:
         """Give a replica its tiers."""
         core, replica, section = node.replica.core, node.replica, self.scenario.tiers
         core.reg[state.TIERED], core.reg[state.LOAD_MODE] = 1, _MODES[section.load]
+        core.reg[state.STORES_FIRST] = section.store == "blocking"
         loading = make_loading(section)
         tiering = Tiering(
             self.env, core, tiers, loading, self.network, places, self.estimates, replica.wake

@@ -41,7 +41,8 @@ class Layers:
 
     def begin(self) -> bool:
         """Let the planned step begin, if it has not; say whether it goes on by itself."""
-        if self.core.reg[state.PHASE] == state.PLANNED and not self._under_way:
+        reg = self.core.reg
+        if reg[state.PHASE] == state.PLANNED and not self._under_way and not reg[state.SAVING]:
             self._under_way = True
             self.core.reg[state.HELD_UP] += 1
             self.env.process(self._step())

@@ -222,7 +222,21 @@ class Tiering:
         self._told[row] = stop
         moves = self.tiers.computed(self._names(row), start, stop, self.env.now)
         if moves:
-            self.copier.copy(moves, self._pin(row, start, stop))
+            then = self._pin(row, start, stop)
+            self.copier.copy(moves, self._held_up(then) if self.core.reg[state.SAVING] else then)
+
+    def _held_up(self, then: Callable[[], None]) -> Callable[[], None]:
+        """Let the step under way end no sooner than what is returned is called."""
+        reg, real = self.core.reg, self.core.real
+        reg[state.HELD_UP] += 1
+
+        def stored() -> None:
+            reg[state.HELD_UP] -= 1
+            real[state.NOT_BEFORE] = max(real[state.NOT_BEFORE], self.env.now)
+            then()
+            self.wake()
+
+        return stored
 
     def _pin(self, row: int, start: int, stop: int) -> Callable[[], None]:
         """Keep blocks of a request until what is returned is called; gone ones are not kept."""

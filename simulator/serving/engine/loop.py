@@ -19,7 +19,7 @@ from tierlab.simulator.serving.engine.fetching import add_copies, note_copies
 from tierlab.simulator.serving.engine.keeping import drop
 from tierlab.simulator.serving.engine.moves import fill
 from tierlab.simulator.serving.engine.opclock import decode_seconds, mixed_seconds
-from tierlab.simulator.serving.engine.progress import advance_tokens, finish
+from tierlab.simulator.serving.engine.progress import advance_tokens, finish, report_chunks
 from tierlab.simulator.serving.engine.record import note_first_tokens, note_reads, note_steps
 from tierlab.simulator.serving.engine.schedule import admit, begin, fix, quiet_steps
 from tierlab.simulator.serving.engine.state import (
@@ -60,10 +60,12 @@ from tierlab.simulator.serving.engine.state import (
     ROWS,
     RUNNING,
     RUNS,
+    SAVING,
     SETTLING,
     SLEEPS,
     STARTED,
     STEPS,
+    STORES_FIRST,
     STRETCH,
     TIERED,
     WAITING,
@@ -240,8 +242,13 @@ def _pass(core: Core, now_s: float, horizon_s: float) -> int:
         return BROKEN
     if _lists_full(core):
         return FULL
+    if reg[STORES_FIRST] and core.batch.number[1] and not reg[SAVING]:
+        report_chunks(core, core.batch)
+        reg[SAVING] = 1
+        return FULL
     reg[NEWS], reg[STEPS], real[END] = 0, steps, end
     core.batch.number[3] = advance_tokens(core, core.batch, steps)
+    reg[SAVING] = 0
     note_reads(core, steps)
     if len(core.kept.moved):
         note_copies(core, steps)

@@ -11,6 +11,7 @@ from tierlab.simulator.serving.engine.state import (
     OUTPUT,
     RECOMPUTED,
     RUNNING,
+    SAVING,
     TIERED,
     Batch,
     Core,
@@ -34,7 +35,7 @@ def advance_tokens(core: Core, batch: Batch, steps: int) -> int:
         row, before = batch.chunks[i], r.computed[batch.chunks[i]]
         _compute(core, row, batch.tokens[i])
         fill(core, row, before, r.computed[row])
-        if core.reg[TIERED]:
+        if core.reg[TIERED] and not core.reg[SAVING]:
             report_filled(core, row, before, r.computed[row])
         if r.computed[row] == r.input_tokens[row] + r.generated[row]:
             r.generated[row] += 1
@@ -43,6 +44,14 @@ def advance_tokens(core: Core, batch: Batch, steps: int) -> int:
             prefilled += 1
     core.reg[OUTPUT] += steps * decodes + prefilled
     return prefilled
+
+
+def report_chunks(core: Core, batch: Batch) -> None:
+    """List what the chunks of a batch compute, before it is entered."""
+    for i in range(batch.number[1]):
+        row = batch.chunks[i]
+        before = core.r.computed[row]
+        report_filled(core, row, before, before + batch.tokens[i])
 
 
 def report_filled(core: Core, row: int, before: int, after: int) -> None:

@@ -58,8 +58,11 @@ def note_steps(core: Core, steps: int, end: float) -> None:
     rows[at, 9], rows[at, 10] = core.reg[PREEMPTIONS], core.reg[BLOCKS_HIT]
     core.reg[ROWS] += 1
     if batch.number[0]:
+        before = real[NOW]
         for i in range(steps):
-            note_gap(core.gaps, core.gap_seconds, core.seconds[i], batch.number[0])
+            ended = core.ends[i] if i < steps - 1 else end
+            note_gap(core.gaps, core.gap_seconds, ended - before, batch.number[0])
+            before = ended
 
 
 def note_reads(core: Core, steps: int) -> None:

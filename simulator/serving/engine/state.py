@@ -73,12 +73,14 @@ request that last found no room, and when. `PREEMPTED`, `GRANTED`: of the batch 
 `HELD_UP`: loads that the batch waits for."""
 COMPUTED, RECOMPUTED, OUTPUT, REUSED, BLOCKS_HIT, PREEMPTIONS = range(37, 43)
 """What the ledger is told: tokens, blocks, and how often a request lost its blocks."""
-PRUNES, FAR_FREE, FAR_PEAK, FAR_SIZE = range(43, 47)
+STORES_FIRST, SAVING = 43, 44
+"""Whether a step ends once what it computed has left HBM; what this one computed is leaving."""
+PRUNES, FAR_FREE, FAR_PEAK, FAR_SIZE = range(45, 49)
 """Whether stored tokens are dropped; of the tier that KV is placed in below HBM, what is free of
 it, the least that ever was free taken from all, and all, in `Kept.far`'s unit."""
-EACH, HAPPENED = 47, 48
+EACH, HAPPENED = 49, 50
 """Used entries of the lists of `Core` that are kept for a watcher."""
-REGISTERS = 49
+REGISTERS = 51
 
 NOW, NEXT, ATTENTION_BYTES, PEAK_BYTES, BLOCK_BYTES, AT, END, NOT_BEFORE, STRETCH = range(9)
 """Real registers: the replica's time; when it must be called again; when the batch that is being

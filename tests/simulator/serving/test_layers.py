@@ -71,6 +71,7 @@ CASES = {
     "everybody waits": {"load": "blocking"},
     "written through under eviction": {"load": "layerwise", "dram": {"capacity": "8 GiB"}},
     "written back": {"load": "layerwise", "dram": {"write": "back"}},
+    "stores that block": {"load": "blocking", "store": "blocking"},
     "copied by kernels": {"load": "layerwise", "dram": {"mechanism": "kernel"}},
 }
 

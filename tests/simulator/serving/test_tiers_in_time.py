@@ -118,6 +118,37 @@ def test_an_infinitely_fast_tier_saves_exactly_the_compute(trace, tiered, load):
     np.testing.assert_allclose(ttft(fast)[:2], ttft(without)[:2], rtol=1e-9)
 
 
+@pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+@pytest.mark.parametrize("fidelity", ["step", "layer"])
+def test_a_blocking_store_ends_its_step(trace, tiered, fidelity, asynchronous):
+    """The first token comes once the prompt has left HBM: 4 s later; outputs take no longer."""
+    link = slow_by(TOKEN_BYTES, 4.0 * LOADED / 160)
+    engine = {"fidelity": fidelity, "async_scheduling": asynchronous}
+    free = tiered(again(trace), DRAM, link, **engine)
+    held = tiered(again(trace), DRAM | {"store": "blocking"}, link, **engine)
+    later = ttft(held)[:2] - ttft(free)[:2]
+    assert later == pytest.approx([4.0, 4.0], rel=1e-3)
+    outputs = [r.last_token_s - r.first_token_s for r in (free.requests, held.requests)]
+    np.testing.assert_allclose(*outputs, rtol=1e-6)
+    assert held.ledger.reused["dram"] == LOADED
+    ours, theirs = (summarise(run)["tiers"]["dram"]["bytes_written"] for run in (held, free))
+    assert ours == theirs > 0
+
+
+def test_others_wait_for_a_blocking_store(trace, tiered):
+    """B decodes in steps of 1 s; A's prompt joins one of them, which lasts 4 s longer."""
+    link = slow_by(TOKEN_BYTES, 4.0 * LOADED / 160)
+    requests = trace([0.0, 5.0], [16, 160], [20, 2], block_tokens=BLOCK, ids=[ids(1, 1), ids(0)])
+    runs = [
+        tiered(requests, DRAM | {"store": how}, link, num_gpu_blocks=40)
+        for how in ("async", "blocking")
+    ]
+    ends = [run.requests.last_token_s[0] for run in runs]
+    assert ends[1] - ends[0] == pytest.approx(4.0 + 0.4, rel=1e-3)  # and its own block's 0.4 s
+    longest = [run.record.token_gaps()[0].max() for run in runs]
+    assert longest[1] - longest[0] == pytest.approx(4.0, rel=1e-3)
+
+
 @pytest.mark.parametrize("load", ["request_async", "layerwise", "blocking"])
 def test_with_an_infinitely_slow_tier_a_load_does_not_end(trace, tiered, load):
     run = tiered(again(trace), DRAM | {"load": load}, SLOW)
