@@ -113,6 +113,7 @@ class Tiering:
         if blocks:
             self._found[row] = found._replace(names=found.names.copy())
         r.loads[row] = blocks
+        self.note()
 
     def _blocks_to_load(self, found: Found, whole: int) -> int:
         if self.loading.name == "always_load":  # what it says whatever the estimates
@@ -127,6 +128,7 @@ class Tiering:
     def collect(self) -> None:
         """See to what the loop listed: loads to begin, blocks computed, blocks evicted."""
         core, reg = self.core, self.core.reg
+        changes = reg[state.STARTED] or reg[state.FILLED] or reg[state.LEFT]
         if reg[state.STARTED]:
             for row in self._taken(state.STARTED, core.started).tolist():
                 self._load(row)
@@ -137,7 +139,8 @@ class Tiering:
             left = self._taken(state.LEFT, core.left)
             self.copier.copy(self.tiers.evicted_from_hbm(left, self.env.now))
         core.real[state.STRETCH] = 1.0 if self.by_layer else self.copier.stretch()
-        self.note()
+        if changes:
+            self.note()
 
     def note(self) -> None:
         """Keep what the tiers hold now."""
@@ -189,6 +192,7 @@ class Tiering:
     def _loaded(self, row: int, load: Load, began_s: float) -> None:
         now, reg, real = self.env.now, self.core.reg, self.core.real
         self.copier.copy(self.tiers.end_load(load, now))
+        self.note()
         self._lookups.loaded(row, load.tokens, now)
         if reg[state.LOAD_MODE] != state.REQUEST_ASYNC:
             reg[state.HELD_UP] -= 1

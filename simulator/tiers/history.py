@@ -31,17 +31,16 @@ class History:
 
     def note(self, now_s: float, held_bytes: float, hit_tokens: int) -> None:
         """Take note of what is held now; times never run backwards."""
-        if not self.at_s or now_s // self.slot_s > self.at_s[-1] // self.slot_s:
-            if self.at_s and self._same(held_bytes, hit_tokens):
-                return
+        if not self.at_s:
+            self._append(now_s, held_bytes, held_bytes, hit_tokens)
+        elif self.held_bytes[-1] == held_bytes and self.hit_tokens[-1] == hit_tokens:
+            return
+        elif now_s // self.slot_s == self.at_s[-1] // self.slot_s:
+            self._merge(now_s, held_bytes, held_bytes, hit_tokens)
+        else:
             self._append(now_s, held_bytes, held_bytes, hit_tokens)
             if len(self.at_s) > 2 * MOST:
                 self._halve()
-        elif not self._same(held_bytes, hit_tokens):
-            self._merge(now_s, held_bytes, held_bytes, hit_tokens)
-
-    def _same(self, held_bytes: float, hit_tokens: int) -> bool:
-        return self.held_bytes[-1] == held_bytes and self.hit_tokens[-1] == hit_tokens
 
     def _append(self, at_s: float, held: float, peak: float, hits: int) -> None:
         self.at_s.append(at_s)

@@ -85,7 +85,7 @@ class Lifetimes:
 
     def _edge(self, ph: str, row: int, name: str, at_s: float, args: str = "") -> str:
         return (
-            f'{{"ph":"{ph}","cat":"request","id":{row},"name":"{name}","ts":{us(ns(at_s))},'
+            f'{{"ph":"{ph}","cat":"request","id2":{{"local":"{row:#x}"}},"name":"{name}","ts":{us(ns(at_s))},'
             f'"pid":{self._pid},"tid":0{args}}}'
         )
 

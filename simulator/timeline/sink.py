@@ -20,7 +20,7 @@ from tierlab.kernels.base.errors import BadInput
 WHERE = "--timeline"
 SUFFIXES = (".json", ".json.gz")
 _LEVEL = 4
-_BUFFER = 1 << 20
+_BUFFER = 1 << 18
 
 
 def us(time_ns: int) -> str:
@@ -72,7 +72,7 @@ class Sink:
         except OSError as error:
             raise self._refused(error) from None
         self.scratch = Path(name)
-        self._raw = os.fdopen(handle, "wb", buffering=_BUFFER)
+        self._raw = os.fdopen(handle, "wb", buffering=1 << 16)
         packed = path.name.lower().endswith(".gz")
         self._out: BinaryIO | gzip.GzipFile = (
             gzip.GzipFile("", "wb", _LEVEL, self._raw, mtime=0) if packed else self._raw

@@ -44,6 +44,10 @@ def test_macro_steps_are_drawn_as_if_each_step_stood_alone(
         assert _changes(together.counter(*counter)) == _changes(apart.counter(*counter))
 
 
+def local(row):
+    return {"local": hex(row)}
+
+
 def _changes(series):
     pairs = itertools.pairwise([(0, None), *series])
     return [now for before, now in pairs if now[1] != before[1]]
@@ -62,7 +66,7 @@ def test_phases_of_requests_are_their_times(crowd, watched):
     table = requests_frame(seen.run)
     assert table["preemptions"].sum() > 0
     for row in table.iter_rows(named=True):
-        mine = [e for e in seen.events if e["ph"] in "be" and e["id"] == row["request"]]
+        mine = [e for e in seen.events if e["ph"] in "be" and e["id2"] == local(row["request"])]
         begins = [(e["name"], e["ts"]) for e in mine if e["ph"] == "b"]
         assert begins[0] == ("request", pytest.approx(row["arrival_s"] * 1e6, abs=1e-3))
         names = [name for name, _ in begins]
@@ -77,7 +81,7 @@ def test_phases_of_requests_are_their_times(crowd, watched):
 
 def test_a_preempted_request_waits_recomputes_and_decodes_again(trace, watched):
     seen = watched(trace([0.0, 0.0], [64, 64], [60, 60]), num_gpu_blocks=12)
-    names = [e["name"] for e in seen.of("b", id=1)]
+    names = [e["name"] for e in seen.of("b", id2=local(1))]
     assert names == ["request", "prefill", "decode", "preempted", "recompute", "decode"]
 
 
@@ -132,4 +136,8 @@ def test_tiers_hold_what_their_books_say(tiered):
 
 
 def test_a_load_is_a_phase(tiered):
-    assert [e["name"] for e in tiered.of("b", id=2)][:3] == ["request", "loading", "prefill"]
+    assert [e["name"] for e in tiered.of("b", id2=local(2))][:3] == [
+        "request",
+        "loading",
+        "prefill",
+    ]

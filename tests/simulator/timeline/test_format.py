@@ -9,7 +9,7 @@ from numbers import Real
 
 import pytest
 
-SPANS = {"X": {"dur"}, "b": {"id", "cat"}, "e": {"id", "cat"}, "C": {"args"}, "i": {"s"}}
+SPANS = {"X": {"dur"}, "b": {"id2", "cat"}, "e": {"id2", "cat"}, "C": {"args"}, "i": {"s"}}
 TIERS = {"dram": {"capacity": 400 * 16 * 23040.0}}
 
 
@@ -66,9 +66,10 @@ def test_spans_of_a_request_nest(scene):
     for event in scene.events:
         if event["ph"] not in "be":
             continue
-        stack = stacks.setdefault(event["id"], [])
-        assert event["ts"] >= since.get(event["id"], 0)
-        since[event["id"]] = event["ts"]
+        row = int(event["id2"]["local"], 16)
+        stack = stacks.setdefault(row, [])
+        assert event["ts"] >= since.get(row, 0)
+        since[row] = event["ts"]
         if event["ph"] == "b":
             stack.append(event["name"])
         else:
