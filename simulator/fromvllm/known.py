@@ -34,6 +34,9 @@ NAMED = (
     "compilation_config",
     "optimization_level",
     "device_name",
+    "kv_transfer_config",
+    "kv_offloading_size",
+    "kv_offloading_backend",
 )
 """Arguments whose values are translated."""
 
@@ -59,9 +62,7 @@ REFUSED: dict[str, tuple[object, str]] = {
     "enable_dbo": (False, "a step is one batch"),
     "speculative_config": (None, "a step emits one token a request"),
     "speculative_model": (None, "a step emits one token a request"),
-    "kv_transfer_config": (None, "this engine's KV moves to no connector"),
     "ec_transfer_config": (None, "this engine's cache moves to no connector"),
-    "kv_offloading_size": (0, "vLLM's own offloading is not modelled"),
     "cpu_offload_gb": (0, "weights stay in GPU memory"),
     "kv_cache_memory_bytes": (0, "the pool is given in blocks: num_gpu_blocks_override"),
     "enable_chunked_prefill": (True, "prefill is always chunked"),

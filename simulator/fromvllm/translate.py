@@ -12,6 +12,7 @@ from tierlab.kernels.base.names import fold
 from tierlab.kernels.models.architecture import Model, Moe
 from tierlab.kernels.models.load import catalogue, load_model, model_aliases
 from tierlab.simulator.fromvllm.arguments import Arguments
+from tierlab.simulator.fromvllm.connectors import tiers_of
 from tierlab.simulator.fromvllm.graphs import graph_settings
 from tierlab.simulator.fromvllm.known import (
     DTYPES,
@@ -61,8 +62,18 @@ def translate(arguments: Arguments) -> Translated:
     out.data["design"] = _design(arguments)
     if isinstance(values.get("device_name"), str):
         out.data["hardware"] = _hardware(values["device_name"], out.data["engine"])
+    tiers = tiers_of(arguments, out.notes)
+    if tiers is not None:
+        _check_shared(arguments, out.data["design"])
+        out.data["tiers"] = tiers
     _ignore(arguments, out)
     return out
+
+
+def _check_shared(arguments: Arguments, design: dict[str, Any]) -> None:
+    if design["preset"] == "baseline":
+        what = "false, with a place below HBM: there would be nothing to find there"
+        raise BadInput(f"{arguments.where}: enable_prefix_caching", what, "true")
 
 
 def _ignore(arguments: Arguments, out: Translated) -> None:
