@@ -1,8 +1,9 @@
 """Held-out error of kernel models beyond plain attention and GEMM, on public silicon tables.
 
-python benchmarks/validate_others.py TABLES
+python benchmarks/validate_others.py TABLES [KERNEL...]
 
-TABLES is the unpacked PyPI package aiconfigurator-core (Apache-2.0; 0.12.0 was used). A quarter of
+TABLES is the unpacked PyPI package aiconfigurator-core (Apache-2.0; 0.12.0 was used), KERNEL
+a kernel model, absent all. A quarter of
 the groups of shapes (docs/results/silicon_others.md) is left out of each fit and scored, all
 strata of time together, because most of these tables are small.
 """
@@ -40,7 +41,7 @@ def cells(model: Fitted, machine: Machine, unseen: Measured) -> str:
     return " | ".join(f"{100 * x:.1f}%" for x in figures)
 
 
-def main(tables: Path) -> None:
+def main(tables: Path, wanted: list[str]) -> None:
     print("| device | kernel | held out | fitted | median | p90 | by time | in band | formula |")
     print("|---|---|---|---|---|---|---|---|---|")
     for system, name in DEVICES.items():
@@ -49,7 +50,8 @@ def main(tables: Path) -> None:
             for part in read_others(system, framework, None, tables):
                 repeated = framework != FRAMEWORKS[0] and part.key.op not in ONLY[framework]
                 seen, unseen = split(part)
-                if repeated or len(seen) < FEWEST:
+                passed = bool(wanted) and part.key.op not in wanted
+                if repeated or passed or len(seen) < FEWEST:
                     continue
                 head = f"| {name} | {part.key.label()} | {len(unseen):,} | {len(seen):,}"
                 try:
@@ -60,4 +62,4 @@ def main(tables: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), sys.argv[2:])

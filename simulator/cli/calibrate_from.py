@@ -62,9 +62,9 @@ def calibrate_from(
     from tierlab.hwmodels.time.silicon.fit import Options, fit_all
     from tierlab.hwmodels.time.silicon.machine import machine_of
     from tierlab.kernels.base.errors import BadInput
+    from tierlab.simulator.cli.outputs import check_output, write_whole
 
-    if output.suffix != ".json" or not output.parent.is_dir():
-        raise BadInput("-o", f"cannot write {output}", "FILE.json in a folder that exists")
+    check_output(output, (".json",))
     wanted = _wanted(ops)
     if source in SOURCES:
         gpu, parts, how = _public(system, framework, version, tables, hardware)
@@ -82,7 +82,8 @@ def calibrate_from(
     today = datetime.datetime.now(datetime.UTC).date()
     made = f"{today}: tierlab calibrate --from {how}"
     new = Calibration(gpu.name, made, tuple(fitted))
-    write_text(dump(joined(base, new) if base else new), output)
+    text = dump(joined(base, new) if base else new)
+    write_whole(output, lambda path: path.write_text(text, encoding="utf-8"))
     click.echo(f"{output}: {len(fitted)} kernels of {gpu.name}", err=True)
 
 
@@ -101,28 +102,6 @@ def joined(base: Calibration, new: Calibration) -> Calibration:
     kept = tuple(k for k in base.kernels if k.key not in keys)
     made = base.made if new.made in base.made else f"{base.made}; {new.made}"
     return Calibration(base.device, made, (*kept, *new.kernels))
-
-
-def write_text(text: str, path: Path) -> None:
-    """Write a file whole or not at all.
-
-    Raises
-    ------
-    BadInput
-        It cannot be written.
-    """
-    from tierlab.kernels.base.errors import BadInput
-
-    scratch = path.with_name(f".{path.name}.part")
-    try:
-        scratch.write_text(text, encoding="utf-8")
-        scratch.replace(path)
-    except OSError as error:
-        raise BadInput(
-            "-o", f"cannot write {path}: {error.strerror}", "a file in a folder"
-        ) from None
-    finally:
-        scratch.unlink(missing_ok=True)
 
 
 def _say(line: str) -> None:
@@ -182,7 +161,7 @@ def _own(source: str, hardware: str | None) -> tuple[Gpu, list[Measured], str]:
 
     path = as_path(source, (".parquet", ".csv", ".json"))
     if path is None:
-        accepted = f"{near(source, SOURCES)} a .parquet, .csv or .json, or a profile's folder"
+        accepted = f"{near(source, SOURCES)}, a .parquet, .csv or .json, or a profile's folder"
         raise BadInput("--from", f"unknown source {source!r}", accepted)
     if hardware is None:
         raise BadInput("--hardware", "is missing", "the device that was measured")

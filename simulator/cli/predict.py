@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 _OPS = (
     "gemm, grouped_gemm, prefill_attention, decode_attention, mamba_prefill, mamba_decode, "
-    "elementwise, sample, all_reduce, all_gather, reduce_scatter, all_to_all"
+    "elementwise, sample, all_reduce, all_gather, reduce_scatter, all_to_all; and as rows of these "
+    "norm, rotary, activation, quantise, dequantise, hadamard, gather, score, top_k"
 )
 _DTYPES = "none, fp32, bf16, fp16, fp8, int8, fp4, int4"
 
@@ -55,7 +56,9 @@ def predict(
     from tierlab.hwmodels.catalogue import load_system
     from tierlab.hwmodels.time.silicon.make import calibration_for, of_calibration
     from tierlab.hwmodels.time.silicon.shapes import predict_shapes
+    from tierlab.simulator.cli.outputs import check_output
 
+    check_output(output, (".parquet", ".csv"))
     system = load_system(hardware, "--hardware")
     option = "--calibration" if calibration else "--datasheet"
     chosen = calibration_for(system.gpu, calibration, option, datasheet=datasheet)
@@ -97,18 +100,8 @@ def write_frame(frame: pl.DataFrame, path: Path) -> None:
     Raises
     ------
     BadInput
-        The name says neither Parquet nor CSV, or its folder does not exist.
+        It cannot be written.
     """
-    from tierlab.kernels.base.errors import BadInput
+    from tierlab.simulator.cli.outputs import write_whole
 
-    if path.suffix not in (".parquet", ".csv") or not path.parent.is_dir():
-        raise BadInput("-o", f"cannot write {path}", "FILE.parquet or FILE.csv in a folder")
-    scratch = path.with_name(f".{path.name}.part")
-    try:
-        if path.suffix == ".csv":
-            frame.write_csv(scratch)
-        else:
-            frame.write_parquet(scratch)
-        scratch.replace(path)
-    finally:
-        scratch.unlink(missing_ok=True)
+    write_whole(path, frame.write_csv if path.suffix == ".csv" else frame.write_parquet)

@@ -19,6 +19,7 @@ GROUP_COLUMNS = {
     "mla_decode": ("heads",),
     "mla_prefill": ("heads",),
     "grouped_gemm": ("n", "k", "experts", "top_k"),
+    "batched_gemm": ("experts",),
     "mamba_prefill": ("heads", "kv_heads"),
     "mamba_decode": ("heads", "kv_heads"),
     "all_reduce": ("bytes",),

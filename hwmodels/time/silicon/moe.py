@@ -93,14 +93,16 @@ def coordinates(ops: OpTable) -> Mapping[str, Floats]:
     }
 
 
+_KINDS = ("padded", "packed")
 GROUPED_GEMM = Kernel(
-    "grouped_gemm",
-    ("padded", "packed"),
-    PARAMETERS,
-    seconds,
-    coordinates,
+    "grouped_gemm", _KINDS, PARAMETERS, seconds, coordinates,
     (
         ("rows", "nk"), ("rows", "read"), ("tokens", "experts"), ("tokens", "n"), ("tokens", "k"),
         ("n", "k"), ("experts", "nk"),
     ),
 )  # fmt: skip
+BATCHED_GEMM = Kernel(
+    "grouped_gemm", _KINDS, PARAMETERS, seconds, coordinates,
+    (("tokens", "experts"), ("tokens", "k"), ("experts", "k")),
+)  # fmt: skip
+"""Every row visits every matrix: MLA's absorbed products, scores of heads; nothing is routed."""

@@ -96,6 +96,8 @@ def moe(d: pl.DataFrame) -> Iterator[Part]:
 
     known = pl.col("moe_dtype").is_in(list(_MOE_DTYPES)) & (pl.col("moe_ep_size") == 1)
     d = d.filter(known)
+    if d.is_empty():
+        return
     routing = BALANCED if BALANCED in d["distribution"] else d["distribution"].min()
     d = d.filter(pl.col("distribution") == routing)
     for (spelled, kernel), rows in _each(d, "moe_dtype", "kernel_source"):
@@ -115,6 +117,21 @@ def moe(d: pl.DataFrame) -> Iterator[Part]:
         first = (1.0 + gates) / (2.0 + gates)
         both = np.concatenate([_seconds(rows) * first, _seconds(rows) * (1.0 - first)])
         yield Part("grouped_gemm", dtype, stored, kernel, OpTable.concat([up, down]), both)
+
+
+def mla_products(d: pl.DataFrame) -> Iterator[Part]:
+    """MLA's absorbed products: one small matrix a head."""
+    import polars as pl
+
+    d = d.filter(pl.col("bmm_dtype") == "bfloat16")
+    for (kernel,), rows in _each(d, "kernel_source"):
+        before = (rows["op_name"] == "mla_gen_pre").to_numpy()
+        heads = _column(rows, "num_heads")
+        ops = OpTable.build(
+            "grouped_gemm", "bf16", "bf16", m=_column(rows, "num_tokens"), experts=heads,
+            top_k=heads, n=np.where(before, LATENT, VALUE), k=np.where(before, NOPE, LATENT),
+        )  # fmt: skip
+        yield Part("batched_gemm", "bf16", "bf16", kernel, ops, _seconds(rows))
 
 
 def _gates(experts: Floats, top_k: Floats) -> Floats:
@@ -184,6 +201,7 @@ class Table:
 TABLES = (
     Table("mla", "generation_mla_perf.parquet", mla_decode),
     Table("mla", "context_mla_perf.parquet", mla_prefill),
+    Table("mla_bmm", "mla_bmm_perf.parquet", mla_products),
     Table("moe", "moe_perf.parquet", moe),
     Table("linear_attention", "gdn_perf.parquet", delta_rule),
     Table("quantize", "scale_matrix_perf.parquet", quantise),

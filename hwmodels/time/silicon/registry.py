@@ -11,7 +11,7 @@ from tierlab.hwmodels.time.silicon.elementwise import ELEMENTWISE
 from tierlab.hwmodels.time.silicon.gemm import GEMM
 from tierlab.hwmodels.time.silicon.kernel import Kernel
 from tierlab.hwmodels.time.silicon.mla import MLA_DECODE, MLA_PREFILL
-from tierlab.hwmodels.time.silicon.moe import GROUPED_GEMM
+from tierlab.hwmodels.time.silicon.moe import BATCHED_GEMM, GROUPED_GEMM
 from tierlab.hwmodels.time.silicon.prefill import PREFILL
 from tierlab.hwmodels.time.silicon.recurrent import RECURRENT_DECODE, RECURRENT_PREFILL
 from tierlab.kernels.ops.table import OPS, OpTable
@@ -23,16 +23,27 @@ _PLAIN = (
 KERNELS: dict[str, Kernel] = {kernel.op: kernel for kernel in _PLAIN} | {
     "mla_decode": MLA_DECODE,
     "mla_prefill": MLA_PREFILL,
+    "batched_gemm": BATCHED_GEMM,
 }
 """Operation, or variant of one -> its model. What is not here is left to the roofline."""
-VARIANTS = {"decode_attention": "mla_decode", "prefill_attention": "mla_prefill"}
+VARIANTS = {
+    "decode_attention": "mla_decode",
+    "prefill_attention": "mla_prefill",
+    "grouped_gemm": "batched_gemm",
+}
 """Operation -> the variant that other kernels run; `is_variant` says which rows."""
 
 
 def is_variant(ops: OpTable) -> NDArray[np.bool_]:
-    """Say which rows are MLA: decode over latents, or prefill with narrower values, bool[n]."""
+    """Say which rows other kernels run, bool[n].
+
+    MLA's decode over latents, its prefill with values narrower than keys, and grouped products in
+    which every row visits every matrix.
+    """
     decode = (ops.op == OPS.index("decode_attention")) & (ops["latent_rank"] > 0)
     narrow = (ops["v_head_dim"] > 0) & (ops["v_head_dim"] != ops["head_dim"])
     prefill = (ops.op == OPS.index("prefill_attention")) & narrow & (ops["latent_rank"] == 0)
-    found: NDArray[np.bool_] = decode | prefill
+    whole = (ops["experts"] > 0) & (ops["top_k"] >= ops["experts"])
+    batched = (ops.op == OPS.index("grouped_gemm")) & whole
+    found: NDArray[np.bool_] = decode | prefill | batched
     return found

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tierlab.hwmodels.time.silicon.aliases import ALIASES, translate
+from tierlab.hwmodels.time.silicon.aliases import NAMES as EVERY
 from tierlab.hwmodels.time.silicon.calibration import Calibration
 from tierlab.hwmodels.time.silicon.model import Silicon
 from tierlab.hwmodels.time.times import SOURCES, Times
@@ -34,7 +36,7 @@ NEEDED: dict[str, tuple[str, ...]] = {
     "all_gather": ("devices", "bytes"),
     "reduce_scatter": ("devices", "bytes"),
     "all_to_all": ("devices", "bytes"),
-}
+} | {name: alias.needs for name, alias in ALIASES.items()}
 """Operation -> columns that must be positive."""
 _ONE = ("batch", "q_len")
 
@@ -54,8 +56,10 @@ def read_shapes(frame: pl.DataFrame, where: str) -> OpTable:
         if name not in known:
             raise BadInput(where, f"unknown column {name!r}", near(name, known))
     if "op" not in frame.columns:
-        raise BadInput(where, "column 'op' is missing", ", ".join(OPS))
-    op = _codes(frame, "op", OPS, None, where)
+        raise BadInput(where, "column 'op' is missing", ", ".join(EVERY))
+    if frame.is_empty():
+        raise BadInput(where, "holds no rows", "one shape or more")
+    op = _codes(frame, "op", EVERY, None, where)
     dtype = _codes(frame, "dtype", DTYPES, "bf16", where)
     kv_dtype = _codes(frame, "kv_dtype", DTYPES, "none", where)
     attention = np.isin(op, [OPS.index("prefill_attention"), OPS.index("decode_attention")])
@@ -65,14 +69,15 @@ def read_shapes(frame: pl.DataFrame, where: str) -> OpTable:
         default = 1.0 if name in _ONE else 0.0
         if name in frame.columns:
             column = frame[name]
-            if not column.dtype.is_numeric() and column.dtype != pl.Null:
+            numbers = column.dtype.is_numeric() or column.null_count() == len(column)
+            if not numbers:
                 raise BadInput(f"{where}: {name}", f"holds {column.dtype}", "numbers")
             values[i] = column.cast(pl.Float64).fill_null(default).to_numpy()
         else:
             values[i] = default
     ops = OpTable(op, dtype, kv_dtype, values)
     _check(ops, where)
-    return ops
+    return translate(ops)
 
 
 def _codes(
@@ -99,11 +104,11 @@ def _check(ops: OpTable, where: str) -> None:
         raise BadInput(f"{where}: row {row + 1}", what, "a finite number, not negative")
     for code in np.unique(ops.op):
         mask = ops.op == code
-        for column in NEEDED[OPS[code]]:
+        for column in NEEDED[EVERY[code]]:
             missing = mask & (ops[column] <= 0)
             if missing.any():
                 row = int(np.flatnonzero(missing)[0]) + 1
-                what = f"{OPS[code]} without {column}"
+                what = f"{EVERY[code]} without {column}"
                 raise BadInput(f"{where}: row {row}", what, f"{column} over 0")
     attention = (ops["kv_heads"] > 0) & (ops["kv_len"] > 0)
     uneven = attention & (ops["heads"] < ops["kv_heads"])
@@ -158,7 +163,9 @@ def predict_shapes(
 
 
 def _place(times: Times, rows: NDArray[np.int64], *into: NDArray[np.generic]) -> None:
-    found = (times.seconds, times.p10, times.p90, times.source, times.extrapolated)
+    found: tuple[NDArray[Any], ...] = (
+        times.seconds, times.p10, times.p90, times.source, times.extrapolated,
+    )  # fmt: skip
     for column, values in zip(into, found, strict=True):
         column[rows] = values
 

@@ -24,8 +24,11 @@ GRIDS = {
     "grouped_gemm": {
         "m": (1, 8, 64, 512, 4096), "n": (1024, 4096), "k": (2048, 7168), "experts": (8, 64, 256),
     },
+    "batched_gemm": {
+        "m": (1, 8, 64, 512, 4096), "n": (128, 512), "experts": (1, 4, 16, 32, 64, 128),
+    },
     "mamba_prefill": {"batch": (1, 8), "q_len": LENGTHS, "heads": (4, 8, 16, 32, 64, 128)},
-    "mamba_decode": {"batch": (1, 2, 8, 32, 64, 128, 512), "heads": (4, 8, 16, 32, 64, 128)},
+    "mamba_decode": {"batch": (1, 2, 4, 8, 16, 32, 64, 512, 999), "heads": (4, 8, 16, 32, 64, 128)},
     **{
         op: {"devices": (2, 4, 8), "bytes": tuple(2.0 ** np.arange(10, 31, 1.5))}
         for op in ("all_reduce", "all_gather", "reduce_scatter", "all_to_all")
@@ -35,7 +38,8 @@ FIXED = {
     "mla_decode": {"q_len": 1, "kv_heads": 1, "head_dim": 576, "v_head_dim": 512,
                    "latent_rank": 512},
     "mla_prefill": {"head_dim": 192, "v_head_dim": 128},
-    "grouped_gemm": {"top_k": 8},
+    "grouped_gemm": {"top_k": 4},
+    "batched_gemm": {"k": 512},
     "mamba_prefill": {"kv_heads": 4, "head_dim": 128, "state_size": 128, "n": 64},
     "mamba_decode": {"q_len": 1, "kv_heads": 4, "head_dim": 128, "state_size": 128},
 }  # fmt: skip
@@ -47,6 +51,8 @@ def shapes(name: str) -> OpTable:
     columns = {c: m.ravel().astype(float) for c, m in zip(axes, mesh, strict=True)}
     if "q_len" in axes:
         columns["kv_len"] = columns["q_len"]
+    if name == "batched_gemm":
+        columns["top_k"] = columns["experts"]
     if name == "mla_prefill":
         columns["kv_heads"] = columns["heads"]
     op = KERNELS[name].op
