@@ -1,6 +1,6 @@
 """Measure a GPU in one call of under 8 minutes, on a machine with numpy, numba, cupy and click.
 
-Usage: python benchmarks/gpu_run.py [--device cuda:0] [--quick] [--budget S] [--only PART]... [-o DIR]
+Usage: python benchmarks/gpu_run.py [--device cuda:0] [--quick] [--budget S] [--only PART] [-o DIR]
 
 DIR gets measured.json (what `tierlab calibrate --device` writes), measured.npz (its columns as
 NumPy arrays) and figures.json: attention and gathers as a share of what memory and link reach in
