@@ -23,7 +23,7 @@ if __name__ == "__main__":
 import click  # noqa: E402
 
 from tierlab.kernels.base.errors import BadInput, BrokenLaw  # noqa: E402
-from tierlab.kernels.measure.figures import figures  # noqa: E402
+from tierlab.kernels.measure.figures import figures, written  # noqa: E402
 from tierlab.kernels.measure.measure import Interrupted, Request, measure  # noqa: E402
 from tierlab.kernels.measure.output import write, write_arrays  # noqa: E402
 
@@ -54,7 +54,7 @@ def run(
     try:
         found = measure(request, _progress, _say)
         for name, value in write_all(request, found.rows).items():
-            click.echo(f"{name}: {value:.3g}")
+            click.echo(written(name, value))
     except BadInput as error:
         _say(f"gpu_run: error: {error}")
         return 2
