@@ -3,7 +3,8 @@
 Numba compiles functions that name compiled functions. `bind` therefore copies a plain function
 with every plain function among its globals replaced by its compiled copy, so that hot loops are
 ordinary Python in ordinary files, importing them does not import numba, and one loop can be
-compiled for several sets of functions that it calls.
+compiled for several sets of functions that it calls. A global may also be `Native`: an operation
+that has no plain form.
 """
 
 from __future__ import annotations
@@ -12,9 +13,20 @@ import hashlib
 from collections.abc import Callable, Mapping
 from dis import get_instructions
 from types import CodeType, FunctionType
-from typing import Any
+from typing import Any, Protocol
 
 Compiled = Callable[..., Any]
+
+
+class Native(Protocol):
+    """What stands for something that only compiled functions can do."""
+
+    emit: Callable[..., Any]
+    """A plain function whose code tells whether machine code made before is still right."""
+
+    def native(self) -> Any:
+        """Return what a compiled function calls."""
+
 
 _OPTIONS = {"_nrt": False}
 """Nothing here makes arrays, so numba need not count references to them: without this every call
@@ -34,13 +46,20 @@ class Binder:
         In functions of the module `home`, these globals are replaced by these plain functions.
     inline
         Put callees into their callers: worth its time to compile for a few short loops.
+    options
+        Further options of `numba.njit`.
     """
 
     def __init__(
-        self, home: str = "", swaps: Mapping[str, Compiled] | None = None, inline: bool = True
+        self,
+        home: str = "",
+        swaps: Mapping[str, Compiled] | None = None,
+        inline: bool = True,
+        **options: Any,
     ) -> None:
         self._home, self._swaps = home, dict(swaps or {})
-        self._inner_options = {**_INNER, **({"forceinline": True} if inline else {})}
+        self._options = {**_OPTIONS, **options}
+        self._inner_options = {**_INNER, **options, **({"forceinline": True} if inline else {})}
         self._made: dict[CodeType, Compiled] = {}
 
     def entry(self, function: Compiled) -> Compiled:
@@ -55,9 +74,9 @@ class Binder:
         name = f"{function.__name__}_{digest.hexdigest()[:16]}"
         copied = self._copy(function, name)
         try:
-            return _njit(copied, cache=True, **_OPTIONS)
+            return _njit(copied, cache=True, **self._options)
         except RuntimeError:  # no folder to keep it in
-            return _njit(copied, **_OPTIONS)
+            return _njit(copied, **self._options)
 
     def _inner(self, function: FunctionType) -> Compiled:
         code = function.__code__
@@ -72,6 +91,8 @@ class Binder:
             value = self._value(function, key)
             if isinstance(value, FunctionType):
                 scope[key] = self._inner(value)
+            elif hasattr(value, "native"):
+                scope[key] = value.native()
         made = FunctionType(function.__code__, scope, name)
         made.__qualname__ = name
         made.__module__ = function.__module__
@@ -91,7 +112,8 @@ class Binder:
                 continue
             found[current.__code__] = current
             values = (self._value(current, key) for key in _names(current))
-            todo += [value for value in values if isinstance(value, FunctionType)]
+            plain = (getattr(value, "emit", value) for value in values)
+            todo += [value for value in plain if isinstance(value, FunctionType)]
         return list(found.values())
 
 
@@ -112,4 +134,5 @@ def _plain(function: Any) -> str:
     code = function.__code__
     values = [(key, function.__globals__.get(key)) for key in _names(function)]
     constants = [pair for pair in values if isinstance(pair[1], int | float)]
-    return repr((code.co_name, code.co_code, code.co_consts, code.co_varnames, constants))
+    fixed = [c.co_code if isinstance(c, CodeType) else c for c in code.co_consts]
+    return repr((code.co_name, code.co_code, fixed, code.co_varnames, constants))

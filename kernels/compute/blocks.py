@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tierlab.kernels.base.errors import BadInput
 from tierlab.kernels.compute import paged
 from tierlab.kernels.compute.cuda.launch import cover, element, launch
-from tierlab.kernels.compute.jit import compiled, prange
+from tierlab.kernels.compute.jit import shared
 from tierlab.kernels.compute.simd import LANES, fma, load, splat, total
 
 LANES_OF_ROW = 8
@@ -45,7 +45,9 @@ def representatives_numba_version(keys: Any, filled: Any) -> NDArray[np.float32]
     float32[blocks, kv_heads, dim].
     """
     out = np.empty(keys.shape[:3], np.float32)
-    _average(keys.reshape(len(keys), -1, keys.shape[3]), filled, out.reshape(len(keys), -1))
+    _average(
+        len(keys), keys.reshape(len(keys), -1, keys.shape[3]), filled, out.reshape(len(keys), -1)
+    )
     return out
 
 
@@ -100,7 +102,7 @@ def scores_numba_version(q: Any, means: Any, table: Any, counts: Any) -> NDArray
     if q.shape[2] % LANES:
         raise BadInput("q", f"head size {q.shape[2]}", f"a multiple of {LANES}")
     out = np.full((len(q), means.shape[1], table.shape[1]), -np.inf, np.float32)
-    _score(np.ascontiguousarray(q).reshape(-1), means.reshape(-1), table, counts, group,
+    _score(table.size, np.ascontiguousarray(q).reshape(-1), means.reshape(-1), table, counts, group,
            q.shape[2], out)  # fmt: skip
     return out
 
@@ -139,7 +141,8 @@ def top_numba_version(scores: Any, k: int) -> NDArray[np.int32]:
     _check_k(scores, k)
     rows = np.ascontiguousarray(scores, np.float32).reshape(-1, scores.shape[-1])
     out = np.empty((len(rows), k), np.int32)
-    _top(rows, out, np.empty((len(rows), max(k, 1)), np.float32))
+    _top(len(rows), rows, out, np.empty((len(rows), max(k, 1)), np.float32))
+    out.sort(axis=1)
     return out.reshape(*scores.shape[:-1], k)
 
 
@@ -157,9 +160,9 @@ def _check_k(scores: Any, k: int) -> None:
         raise BadInput("k", f"{k} of {scores.shape[-1]} blocks", f"0 to {scores.shape[-1]}")
 
 
-@compiled
-def _average(keys, filled, out):
-    for i in prange(len(keys)):
+@shared
+def _average(start, stop, keys, filled, out):
+    for i in range(start, stop):
         for row in range(keys.shape[1]):
             summed = np.float32(0.0)
             for token in range(filled[i]):
@@ -167,10 +170,10 @@ def _average(keys, filled, out):
             out[i, row] = summed / np.float32(max(filled[i], 1))
 
 
-@compiled
-def _score(q, means, table, counts, group, dim, out):
+@shared
+def _score(start, stop, q, means, table, counts, group, dim, out):
     kv_heads = out.shape[1]
-    for turn in prange(len(table) * table.shape[1]):
+    for turn in range(start, stop):
         sequence, place = turn // table.shape[1], turn % table.shape[1]
         if place < counts[sequence]:
             for head in range(kv_heads):
@@ -185,11 +188,11 @@ def _score(q, means, table, counts, group, dim, out):
                 out[sequence, head, place] = best
 
 
-@compiled
-def _top(scores, out, heaps):
+@shared
+def _top(start, stop, scores, out, heaps):
     """Keep the best k in a heap whose root is the next to go: the lowest, of equals the latest."""
     k = out.shape[1]
-    for row in prange(len(scores)):
+    for row in range(start, stop):
         heap, where = heaps[row], out[row]
         for i in range(scores.shape[1] if k > 0 else 0):
             score = scores[row, i]
@@ -197,7 +200,6 @@ def _top(scores, out, heaps):
                 _up(heap, where, i, score, i)
             elif score > heap[0]:
                 _down(heap, where, k, score, i)
-        where.sort()
 
 
 def _up(heap, where, at, score, i):

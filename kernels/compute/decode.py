@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tierlab.kernels.compute import paged
 from tierlab.kernels.compute.cuda import splitkv
 from tierlab.kernels.compute.cuda.launch import element, launch
-from tierlab.kernels.compute.jit import compiled, prange, single
+from tierlab.kernels.compute.jit import compiled, shared, threads
 from tierlab.kernels.compute.paged import TILE
 from tierlab.kernels.compute.simd import LANES, fma, load, mul, splat, store
 from tierlab.kernels.compute.softmax import LOW, soften
@@ -75,10 +75,10 @@ def numba_version(
     """
     paged.check_cache(q, keys, values, table, lengths)
     padded = paged.padded_queries(q, keys.shape[1], paged.default_scale(scale, q.shape[2]))
-    tasks = paged.split(lengths, keys.shape[3], TASKS_PER_THREAD * paged.threads())
+    tasks = paged.split(lengths, keys.shape[3], TASKS_PER_THREAD * threads())
     parts = Parts(tasks, padded, keys.shape[3])
     _attend(
-        padded.reshape(-1), keys.reshape(-1), values.reshape(-1), table, lengths, tasks,
+        len(tasks), padded.reshape(-1), keys.reshape(-1), values.reshape(-1), table, lengths, tasks,
         np.array([*padded.shape[1:], keys.shape[3]]), *parts.arrays,
     )  # fmt: skip
     return parts.merged(q.shape)
@@ -137,7 +137,9 @@ class Parts:
         batch, heads, dim = shape
         joined = np.zeros((batch, self._rows, dim), np.float32)
         lse = np.full((batch, self._rows), LOW, np.float32)
-        _join(self._tasks, self._out, self._peak, self._sums, joined.reshape(-1), lse, dim)
+        weights = np.zeros_like(lse)
+        parts = self._out, self._peak, self._sums
+        _join(self._tasks, *parts, joined.reshape(-1), lse, weights, dim)
         if self._rows == heads:
             return joined, lse
         kept = np.arange(self._rows).reshape(-1, self._group)[
@@ -161,14 +163,13 @@ def merge(out_a: Any, lse_a: Any, out_b: Any, lse_b: Any) -> tuple[Any, Any]:
     return a * out_a + b * out_b, lse
 
 
-@single
-def _join(tasks, out, peak, sums, joined, lse, dim):
+@compiled
+def _join(tasks, out, peak, sums, joined, lse, weights, dim):
     """Weigh each task by its share of the sum of weights; `lse` first holds the largest peak."""
     rows = lse.shape[1]
     for task in range(len(tasks)):
         for row in range(rows):
             lse[tasks[task, 0], row] = max(lse[tasks[task, 0], row], peak[task * rows + row])
-    weights = np.zeros_like(lse)
     for task in range(len(tasks)):
         sequence = tasks[task, 0]
         for row in range(rows):
@@ -188,33 +189,28 @@ def _join(tasks, out, peak, sums, joined, lse, dim):
                 store(joined, place, mul(whole, load(joined, place)))
 
 
-@compiled
-def _attend(q, keys, values, table, lengths, tasks, sizes, out, peak, sums, scratch):
+@shared
+def _attend(start, stop, q, keys, values, table, lengths, tasks, sizes, out, peak, sums, scratch):
     heads, rows, dim, block = sizes[0], sizes[1], sizes[2], sizes[3]
-    for task in prange(len(tasks)):
-        sequence, last = tasks[task, 0], tasks[task, 2] - 1
-        for i in range(tasks[task, 1], last + 1):
+    for task in range(start, stop):
+        sequence = tasks[task, 0]
+        for i in range(tasks[task, 1], tasks[task, 2]):
             count = min(block, lengths[sequence] - i * block)
             for head in range(heads):
                 cache = (table[sequence, i] * heads + head) * dim * block
-                soon = cache + dim * block
-                if head + 1 == heads:
-                    soon = table[sequence, min(i + 1, last)] * heads * dim * block
                 for row in range(0, rows, TILE):
                     _tile(
                         q, ((sequence * heads + head) * rows + row) * dim, keys, values, cache,
-                        soon, count, dim, block, out, peak, sums,
+                        count, dim, block, out, peak, sums,
                         (task * heads + head) * rows + row, scratch, task * TILE * block,
                     )  # fmt: skip
 
 
-def _tile(q, of, keys, values, cache, soon, count, dim, block, out, peak, sums, at, scratch, s):
-    """Add one block to four rows; its values and the next keys come in meanwhile."""
+def _tile(q, of, keys, values, cache, count, dim, block, out, peak, sums, at, scratch, s):
+    """Add one block to four rows."""
     clear(scratch, s, TILE * block)
-    product(
-        q, of, dim, keys, cache, block, dim, scratch, s, block, block, values, cache
-    )  # fmt: skip
+    product(q, of, dim, keys, cache, block, dim, scratch, s, block, block)
     for row in range(TILE):
         o = (at + row) * dim
         soften(scratch, s + row * block, block, count, out, o, peak, sums, at + row, dim)
-    product(scratch, s, block, values, cache, dim, count, out, at * dim, dim, dim, keys, soon)
+    product(scratch, s, block, values, cache, dim, count, out, at * dim, dim, dim)

@@ -20,7 +20,7 @@ from tierlab.kernels.base.errors import BadInput
 from tierlab.kernels.compute import decode, paged
 from tierlab.kernels.compute.cuda import splitkv
 from tierlab.kernels.compute.cuda.launch import element, launch
-from tierlab.kernels.compute.jit import compiled, prange
+from tierlab.kernels.compute.jit import shared, threads
 from tierlab.kernels.compute.paged import TILE
 from tierlab.kernels.compute.quantise import Codes, dequantise_reference
 from tierlab.kernels.compute.simd import (
@@ -83,12 +83,13 @@ def numba_version(
     paged.check_cache(q, keys, values, table, lengths, PAIR)
     padded = paged.padded_queries(q, keys.shape[1], paged.default_scale(scale, q.shape[2]))
     block = keys.shape[3]
-    tasks = paged.split(lengths, block, decode.TASKS_PER_THREAD * paged.threads())
+    tasks = paged.split(lengths, block, decode.TASKS_PER_THREAD * threads())
     parts = decode.Parts(tasks, padded, block)
     own = np.empty((len(tasks), TILE, max(q.shape[2], block)), np.float32)
     sizes = np.array([*padded.shape[1:], block, keys.bits, keys.group])
     _attend(
-        padded.reshape(-1), *(side.reshape(-1) for c in (keys, values) for side in _sides(c)),
+        len(tasks), padded.reshape(-1),
+        *(side.reshape(-1) for c in (keys, values) for side in _sides(c)),
         table, lengths, tasks, sizes, *parts.arrays, own.reshape(-1),
     )  # fmt: skip
     return parts.merged(q.shape)
@@ -137,23 +138,23 @@ def _sides(codes: Codes) -> tuple[Any, Any, Any]:
     return codes.codes, codes.scale, codes.low
 
 
-@compiled
+@shared
 def _attend(
-    q, keys, k_scale, k_low, values, v_scale, v_low, table, lengths, tasks, sizes, out, peak, sums,
-    scratch, own,
+    start, stop, q, keys, k_scale, k_low, values, v_scale, v_low, table, lengths, tasks, sizes,
+    out, peak, sums, scratch, own,
 ):  # fmt: skip
     heads, rows, dim, block = sizes[0], sizes[1], sizes[2], sizes[3]
     bits, group = sizes[4], sizes[5]
     room = max(dim, block) * TILE
-    for task in prange(len(tasks)):
+    for task in range(start, stop):
         sequence, last = tasks[task, 0], tasks[task, 2] - 1
         s, w = task * TILE * block, task * room
         for i in range(tasks[task, 1], last + 1):
             count = min(block, lengths[sequence] - i * block)
             for head in range(heads):
                 page = table[sequence, i] * heads + head
-                soon = page + 1 if head + 1 < heads else table[sequence, min(i + 1, last)] * heads
                 code, side = page * dim * block * bits // 8, page * dim * block // group
+                soon = page + 1 if head + 1 < heads else table[sequence, min(i + 1, last)] * heads
                 then = (soon - page) * dim * block
                 for row in range(0, rows, TILE):
                     at = (task * heads + head) * rows + row
@@ -179,18 +180,16 @@ def _scores(
 ):  # fmt: skip
     """Scores of four rows against all tokens of a block, 32 tokens at a time."""
     row_bytes = block * bits // 8
-    for token in range(0, block, PAIR):
-        at = side + token // group * dim
-        a = _fold(q, of, scale, low, at, dim, bits, own, w, then // group)
-        b = _fold(q, of + dim, scale, low, at, dim, bits, own, w + dim, 0)
-        c = _fold(q, of + 2 * dim, scale, low, at, dim, bits, own, w + 2 * dim, 0)
-        d = _fold(q, of + 3 * dim, scale, low, at, dim, bits, own, w + 3 * dim, 0)
-        first, left = _unit(token, bits)
-        _codes(
-            own, w, dim, keys, code + first, row_bytes, then * bits // 8, dim, left, bits,
-            scores, s + token, block,
-            splat(a), splat(b), splat(c), splat(d), splat(a), splat(b), splat(c), splat(d),
-        )  # fmt: skip
+    for start in range(0, block, group):
+        at = side + start // group * dim
+        a, b, c, d = _fold(q, of, dim, scale, low, at, dim, bits, own, w, then // group)
+        a, b, c, d = splat(a), splat(b), splat(c), splat(d)
+        for token in range(start, start + group, PAIR):
+            first, left = _unit(token, bits)
+            _codes(
+                own, w, dim, keys, code + first, row_bytes, then * bits // 8, dim, left, bits,
+                scores, s + token, block, a, b, c, d, a, b, c, d,
+            )  # fmt: skip
 
 
 def _weigh(
@@ -198,22 +197,21 @@ def _weigh(
     then,
 ):  # fmt: skip
     """Add the weighted values of a block to four rows, 32 channels at a time."""
-    for k in range(0, dim, PAIR):
-        at = side + k // group * block
-        a = splat(_fold(weights, s, scale, low, at, block, bits, own, w, then // group))
-        b = splat(_fold(weights, s + block, scale, low, at, block, bits, own, w + block, 0))
-        c = splat(_fold(weights, s + 2 * block, scale, low, at, block, bits, own, w + 2 * block, 0))
-        d = splat(_fold(weights, s + 3 * block, scale, low, at, block, bits, own, w + 3 * block, 0))
-        first, left = _unit(k, bits)
-        p = o + k
-        _codes(
-            own, w, block, values, code + first, dim * bits // 8, then * bits // 8, count, left,
-            bits, out, p, dim,
-            add(a, load(out, p)), add(b, load(out, p + dim)), add(c, load(out, p + 2 * dim)),
-            add(d, load(out, p + 3 * dim)), add(a, load(out, p + LANES)),
-            add(b, load(out, p + dim + LANES)), add(c, load(out, p + 2 * dim + LANES)),
-            add(d, load(out, p + 3 * dim + LANES)),
-        )  # fmt: skip
+    for start in range(0, dim, group):
+        at = side + start // group * block
+        a, b, c, d = _fold(weights, s, block, scale, low, at, block, bits, own, w, then // group)
+        a, b, c, d = splat(a), splat(b), splat(c), splat(d)
+        for k in range(start, start + group, PAIR):
+            first, left = _unit(k, bits)
+            p = o + k
+            _codes(
+                own, w, block, values, code + first, dim * bits // 8, then * bits // 8, count, left,
+                bits, out, p, dim,
+                add(a, load(out, p)), add(b, load(out, p + dim)), add(c, load(out, p + 2 * dim)),
+                add(d, load(out, p + 3 * dim)), add(a, load(out, p + LANES)),
+                add(b, load(out, p + dim + LANES)), add(c, load(out, p + 2 * dim + LANES)),
+                add(d, load(out, p + 3 * dim + LANES)),
+            )  # fmt: skip
 
 
 def _unit(at, bits):
@@ -222,20 +220,28 @@ def _unit(at, bits):
     return at // per * 16, 23 - bits - at % per // LANES * bits
 
 
-def _fold(x, at, scale, low, side, n, bits, own, w, then):
-    """Multiply `n` numbers by their scales into `own`, and return what the lows add."""
-    span = splat(np.float32(1 << bits))
-    minus = splat(np.float32(-1.0))
-    rest = splat(np.float32(0.0))
+def _fold(x, at, step, scale, low, side, n, bits, own, w, then):
+    """Multiply four rows of `n` numbers by their scales into `own`; return what the lows add."""
+    span, minus = splat(np.float32(1 << bits)), splat(np.float32(-1.0))
+    a = b = c = d = splat(np.float32(0.0))
     for i in range(0, n, LANES):
-        if then != 0:
-            prefetch(scale, side + i + then)
-            prefetch(low, side + i + then)
-        number = load(x, at + i)
+        prefetch(scale, side + then + i)
+        prefetch(low, side + then + i)
         wide = mul(span, load(scale, side + i))
+        rest = fma(minus, wide, load(low, side + i))
+        number = load(x, at + i)
         store(own, w + i, mul(number, wide))
-        rest = fma(number, fma(minus, wide, load(low, side + i)), rest)
-    return total(rest)
+        a = fma(number, rest, a)
+        number = load(x, at + step + i)
+        store(own, w + n + i, mul(number, wide))
+        b = fma(number, rest, b)
+        number = load(x, at + 2 * step + i)
+        store(own, w + 2 * n + i, mul(number, wide))
+        c = fma(number, rest, c)
+        number = load(x, at + 3 * step + i)
+        store(own, w + 3 * n + i, mul(number, wide))
+        d = fma(number, rest, d)
+    return total(a), total(b), total(c), total(d)
 
 
 def _codes(
@@ -244,7 +250,8 @@ def _codes(
 ):  # fmt: skip
     """Multiply four rows of `x` by `depth` rows of 32 codes; the sums start as given.
 
-    What stands `then` bytes on is asked for meanwhile.
+    What stands `then` bytes on is asked for meanwhile: streams this short end before hardware
+    fetches ahead of them.
     """
     for k in range(depth):
         lanes = load_bytes(codes, of + k * step)

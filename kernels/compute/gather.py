@@ -9,7 +9,7 @@ import numpy as np
 
 from tierlab.kernels.base.errors import BadInput
 from tierlab.kernels.compute.cuda.launch import launch
-from tierlab.kernels.compute.jit import compiled, prange
+from tierlab.kernels.compute.jit import shared
 
 WORD_BYTES = 16
 """What one GPU thread moves at a time."""
@@ -51,7 +51,7 @@ def numba_version(cache: Any, ids: Any) -> Any:
     """
     _check(cache, ids)
     out = np.empty((len(ids), *cache.shape[1:]), cache.dtype)
-    _gather(_bytes(cache), ids, _bytes(out))
+    _gather(len(ids), _bytes(cache), ids, _bytes(out))
     return out
 
 
@@ -64,7 +64,7 @@ def scatter_numba_version(cache: Any, ids: Any, data: Any) -> None:
         An id lies outside, or there are more or fewer blocks than ids.
     """
     _check(cache, ids, len(data))
-    _scatter(_bytes(cache), ids, _bytes(np.ascontiguousarray(data)))
+    _scatter(len(ids), _bytes(cache), ids, _bytes(np.ascontiguousarray(data)))
 
 
 def cupy_version(cache: Any, ids: Any, out: Any = None) -> Any:
@@ -98,13 +98,18 @@ def _bytes(blocks: Any) -> Any:
     return blocks.reshape(-1).view(np.uint8).reshape(len(blocks), width)
 
 
-@compiled
-def _gather(cache, ids, out):
-    for i in prange(len(ids)):
-        out[i, :] = cache[ids[i], :]
+@shared
+def _gather(start, stop, cache, ids, out):
+    for i in range(start, stop):
+        _copy(cache[ids[i]], out[i])
 
 
-@compiled
-def _scatter(cache, ids, data):
-    for i in prange(len(ids)):
-        cache[ids[i], :] = data[i, :]
+@shared
+def _scatter(start, stop, cache, ids, data):
+    for i in range(start, stop):
+        _copy(data[i], cache[ids[i]])
+
+
+def _copy(a, b):
+    for k in range(len(a)):
+        b[k] = a[k]

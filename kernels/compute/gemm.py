@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tierlab.kernels.base.errors import BadInput
-from tierlab.kernels.compute.jit import compiled, prange
+from tierlab.kernels.compute.jit import shared
 from tierlab.kernels.compute.tile import WIDE, by64, clear
 
 ROWS = 128
@@ -44,7 +44,7 @@ def numba_version(a: Any, b: Any) -> NDArray[np.float32]:
     sums = np.empty((panels, ROWS * WIDE), np.float32)
     rows = -(-ROWS // 4) * 4
     left = np.empty((panels, rows * DEPTH), np.float32)
-    _multiply(np.ascontiguousarray(a, np.float32), np.ascontiguousarray(b, np.float32), out,
+    _multiply(panels, np.ascontiguousarray(a, np.float32), np.ascontiguousarray(b, np.float32), out,
               packed, left, sums)  # fmt: skip
     return out
 
@@ -54,10 +54,10 @@ def cupy_version(a: Any, b: Any) -> Any:
     return a @ b
 
 
-@compiled
-def _multiply(a, b, out, packed, left, sums):
+@shared
+def _multiply(start, stop, a, b, out, packed, left, sums):
     m, n, depth = a.shape[0], b.shape[1], a.shape[1]
-    for panel in prange(packed.shape[0]):
+    for panel in range(start, stop):
         width = min(WIDE, n - panel * WIDE)
         for row in range(0, m, ROWS):
             height = min(ROWS, m - row)
@@ -70,7 +70,7 @@ def _multiply(a, b, out, packed, left, sums):
                 for r in range(0, tall, 4):
                     by64(
                         left[panel], r * DEPTH, DEPTH, packed[panel], 0, WIDE, deep, sums[panel],
-                        r * WIDE, WIDE, packed[panel], 0,
+                        r * WIDE, WIDE,
                     )  # fmt: skip
             for r in range(height):
                 for c in range(width):

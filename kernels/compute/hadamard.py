@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tierlab.kernels.base.errors import BadInput
 from tierlab.kernels.compute.cuda.launch import element, launch
-from tierlab.kernels.compute.jit import compiled, prange
+from tierlab.kernels.compute.jit import shared
 
 LARGEST_ON_GPU = 8192
 
@@ -50,7 +50,8 @@ def numba_version(x: Any) -> NDArray[np.float32]:
     """
     check(x.shape[-1])
     out = np.array(x, np.float32, order="C")
-    _transform(out.reshape(-1, x.shape[-1]))
+    rows = out.reshape(-1, x.shape[-1])
+    _transform(len(rows), rows)
     return out
 
 
@@ -67,10 +68,10 @@ def cupy_version(x: Any) -> Any:
     return out
 
 
-@compiled
-def _transform(x):
+@shared
+def _transform(start, stop, x):
     n = x.shape[1]
-    for row in prange(len(x)):
+    for row in range(start, stop):
         half = 1
         while half < n:
             for first in range(0, n, 2 * half):

@@ -9,7 +9,6 @@ x``) with x = 1. ``table[sequence, i]`` is the block that holds tokens ``i x blo
 from __future__ import annotations
 
 import math
-import os
 from itertools import pairwise
 from typing import Any
 
@@ -91,11 +90,6 @@ def dense(cache: Any, table: Any, sequence: int, length: int, tokens_last: bool)
     order = (0, 3, 1, 2) if tokens_last else (0, 2, 1, 3)
     rows = used.transpose(order)
     return rows.reshape(-1, *rows.shape[2:])[:length]
-
-
-def threads() -> int:
-    """Return the processors that this process may use."""
-    return len(os.sched_getaffinity(0))
 
 
 def padded_queries(q: Any, kv_heads: int, scale: float) -> Floats32:

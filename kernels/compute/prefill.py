@@ -16,7 +16,7 @@ from tierlab.kernels.base.errors import BadInput
 from tierlab.kernels.compute import paged
 from tierlab.kernels.compute.cuda import splitkv
 from tierlab.kernels.compute.cuda.launch import element, launch
-from tierlab.kernels.compute.jit import compiled, prange
+from tierlab.kernels.compute.jit import shared, threads
 from tierlab.kernels.compute.paged import TILE
 from tierlab.kernels.compute.simd import LANES, load, mul, splat, store
 from tierlab.kernels.compute.softmax import LOW, soften
@@ -100,9 +100,9 @@ def numba_version(
     out, lse = np.empty(q.shape, np.float32), np.empty(q.shape[:2], np.float32)
     q = np.ascontiguousarray(q, np.float32)
     room = QUERIES * dim * 2 + 2 * WIDE * dim + TILE * WIDE
-    slots = paged.threads()
+    slots = threads()
     _attend(
-        q.reshape(-1), keys.reshape(-1), values.reshape(-1), table, starts, lengths, tasks,
+        slots, q.reshape(-1), keys.reshape(-1), values.reshape(-1), table, starts, lengths, tasks,
         np.array([q.shape[1], group, dim, block, slots]),
         np.float32(paged.default_scale(scale, dim)), out.reshape(-1), lse.reshape(-1),
         np.empty((slots, room), np.float32), np.empty((slots, 2, QUERIES), np.float32),
@@ -161,10 +161,12 @@ def _tasks(starts: Any, heads: int) -> NDArray[np.int64]:
     return np.array(rows, np.int64).reshape(-1, 4)
 
 
-@compiled
-def _attend(q, keys, values, table, starts, lengths, tasks, sizes, scale, out, lse, rooms, sums):
+@shared
+def _attend(
+    start, stop, q, keys, values, table, starts, lengths, tasks, sizes, scale, out, lse, rooms, sums
+):
     slots = sizes[4]
-    for slot in prange(slots):
+    for slot in range(start, stop):
         for turn in range(slot, len(tasks), slots):
             _task(
                 q, keys, values, table, starts, lengths, tasks[turn], sizes, scale, out, lse,
@@ -194,13 +196,11 @@ def _task(q, keys, values, table, starts, lengths, task, sizes, scale, out, lse,
         _pack(keys, values, table[sequence], token, count, head // group, sizes, group, room, k, v)
         for row in range(0, end - first, TILE):
             clear(room, s, TILE * WIDE)
-            product(room, own + row * dim, dim, room, k, WIDE, dim, room, s, WIDE, WIDE, room, k)
+            product(room, own + row * dim, dim, room, k, WIDE, dim, room, s, WIDE, WIDE)
             for r in range(TILE):
                 o, shown = summed + (row + r) * dim, max(0, min(count, seen + row + r - token))
                 soften(room, s + r * WIDE, WIDE, shown, room, o, peak, sums, row + r, dim)
-            product(
-                room, s, WIDE, room, v, dim, count, room, summed + row * dim, dim, dim, room, v
-            )  # fmt: skip
+            product(room, s, WIDE, room, v, dim, count, room, summed + row * dim, dim, dim)
     for row in range(end - first):
         at = (first + row) * heads + head
         lse[at] = peak[row] + np.log(sums[row])

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from tierlab.kernels.base.errors import BadInput
 from tierlab.kernels.compute.cuda.launch import cover, element, launch
-from tierlab.kernels.compute.jit import compiled, prange
+from tierlab.kernels.compute.jit import shared
 
 UNIT_BYTES = 16
 BITS = (2, 4)
@@ -122,7 +122,7 @@ def numba_version(x: Any, bits: int, group: int) -> Codes:
     flat = np.ascontiguousarray(x, np.float32).reshape(-1, rows, n)
     codes = np.empty((len(flat), rows, n * bits // 8), np.uint8)
     scale, low = np.empty((2, len(flat), n // group, rows), np.float32)
-    _quantise(flat, codes, scale, low, bits, group)
+    _quantise(len(flat) * rows, flat, codes, scale, low, bits, group)
     scale, low = (side.reshape(*x.shape[:-2], n // group, rows) for side in (scale, low))
     return Codes(codes.reshape(*x.shape[:-1], -1), scale, low, bits, group)
 
@@ -157,7 +157,7 @@ def dequantise_numba_version(codes: Codes) -> NDArray[np.float32]:
     packed = codes.codes.reshape(-1, rows, codes.codes.shape[-1])
     sides = [side.reshape(len(packed), -1, rows) for side in (codes.scale, codes.low)]
     out = np.empty((len(packed), rows, n), np.float32)
-    _dequantise(packed, *sides, out, codes.bits, codes.group)
+    _dequantise(len(out) * rows, packed, *sides, out, codes.bits, codes.group)
     return out.reshape(codes.shape)
 
 
@@ -173,12 +173,12 @@ def dequantise_cupy_version(codes: Codes) -> Any:
     return out
 
 
-@compiled
-def _quantise(x, codes, scale, low, bits, group):
+@shared
+def _quantise(start, stop, x, codes, scale, low, bits, group):
     top = np.float32((1 << bits) - 1)
     rows, n = x.shape[1], x.shape[2]
     unit = 16 * 8 // bits
-    for turn in prange(len(x) * rows):
+    for turn in range(start, stop):
         i, row = turn // rows, turn % rows
         codes[i, row, :] = 0
         for g in range(n // group):
@@ -195,12 +195,12 @@ def _quantise(x, codes, scale, low, bits, group):
                 codes[i, row, k // unit * 16 + within % 16] |= code << (bits * (within // 16))
 
 
-@compiled
-def _dequantise(codes, scale, low, out, bits, group):
+@shared
+def _dequantise(start, stop, codes, scale, low, out, bits, group):
     rows, n = out.shape[1], out.shape[2]
     unit = 16 * 8 // bits
     mask = (1 << bits) - 1
-    for turn in prange(len(out) * rows):
+    for turn in range(start, stop):
         i, row = turn // rows, turn % rows
         for k in range(n):
             within = k % unit

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tierlab.kernels.compute.cuda.launch import element, launch
-from tierlab.kernels.compute.jit import compiled, prange
+from tierlab.kernels.compute.jit import shared
 from tierlab.kernels.compute.simd import LANES, fma, load, mul, splat, store, total
 
 
@@ -23,7 +23,7 @@ def numba_version(x: Any, weight: Any, eps: float = 1e-5) -> NDArray[np.float32]
     """Normalise the last axis of float32[..., n] and multiply by float32[n]."""
     rows = np.ascontiguousarray(x, np.float32).reshape(-1, x.shape[-1])
     out = np.empty_like(rows)
-    _normalise(rows.reshape(-1), weight, np.float32(eps), out.reshape(-1))
+    _normalise(len(rows), rows.reshape(-1), weight, np.float32(eps), out.reshape(-1))
     return out.reshape(x.shape)
 
 
@@ -38,11 +38,11 @@ def cupy_version(x: Any, weight: Any, eps: float = 1e-5) -> Any:
     return out
 
 
-@compiled
-def _normalise(x, weight, eps, out):
+@shared
+def _normalise(start, stop, x, weight, eps, out):
     n = len(weight)
     whole = n - n % LANES
-    for row in prange(len(x) // n):
+    for row in range(start, stop):
         at = row * n
         squares = splat(np.float32(0.0))
         for i in range(0, whole, LANES):

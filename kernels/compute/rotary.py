@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tierlab.kernels.base.errors import BadInput
 from tierlab.kernels.compute.cuda.launch import cover, element, launch
-from tierlab.kernels.compute.jit import compiled, prange
+from tierlab.kernels.compute.jit import shared
 
 
 def angles(positions: Any, dim: int, base: float) -> NDArray[np.float64]:
@@ -51,7 +51,7 @@ def numba_version(x: Any, positions: Any, base: float = 10000.0) -> NDArray[np.f
     turn = angles(positions, x.shape[-1], base)
     out = np.empty(x.shape, np.float32)
     cos, sin = np.cos(turn).astype(np.float32), np.sin(turn).astype(np.float32)
-    _rotate(np.ascontiguousarray(x, np.float32), cos, sin, out)
+    _rotate(len(x), np.ascontiguousarray(x, np.float32), cos, sin, out)
     return out
 
 
@@ -69,10 +69,10 @@ def cupy_version(x: Any, positions: Any, base: float = 10000.0) -> Any:
     return out
 
 
-@compiled
-def _rotate(x, cos, sin, out):
+@shared
+def _rotate(start, stop, x, cos, sin, out):
     heads, half = x.shape[1], x.shape[2] // 2
-    for token in prange(len(x)):
+    for token in range(start, stop):
         for head in range(heads):
             for i in range(half):
                 a, b = x[token, head, i], x[token, head, half + i]

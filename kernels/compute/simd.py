@@ -39,7 +39,7 @@ class Primitive:
         """Refuse to run outside a compiled loop."""
         raise TypeError(f"{self.name} runs in compiled loops only")
 
-    def intrinsic(self) -> Any:
+    def native(self) -> Any:
         """Return the operation for numba."""
         if self._made is None:
             self._made = _intrinsic(self.name, self._operands, self._result, self.emit)
@@ -294,13 +294,9 @@ def fraction(builder: Any, lanes: Any, left: Any, bits: Any) -> Any:
 
 @_primitive("array at -> none")
 def prefetch(builder: Any, array: Any, at: Any) -> None:
-    """Ask for the cache line of element `at`, into the second-level cache."""
+    """Ask for the cache line of element `at`."""
     ir = _ir()
     byte = ir.IntType(8).as_pointer()
-    flags = [ir.Constant(ir.IntType(32), v) for v in (0, 2, 1)]
+    flags = [ir.Constant(ir.IntType(32), v) for v in (0, 3, 1)]  # to read, keep near, data
     place = builder.bitcast(builder.gep(array, [at]), byte)
-    kind = ir.FunctionType(ir.VoidType(), [byte, *(f.type for f in flags)])
-    name = "llvm.prefetch.p0"
-    module = builder.module
-    found = module.globals.get(name) or ir.Function(module, kind, name)
-    builder.call(found, [place, *flags])
+    _call(builder, "llvm.prefetch.p0", ir.VoidType(), [place, *flags])

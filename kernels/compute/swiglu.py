@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tierlab.kernels.compute.cuda.launch import cover, element, launch
-from tierlab.kernels.compute.jit import compiled, prange
+from tierlab.kernels.compute.jit import shared
 from tierlab.kernels.compute.simd import LANES, add, divide, exp, load, mul, splat, store
 
 PIECE = 4096
@@ -27,7 +27,7 @@ def numba_version(gate: Any, up: Any) -> NDArray[np.float32]:
     """Activate float32 arrays of one shape."""
     out = np.empty(gate.shape, np.float32)
     flat = (np.ascontiguousarray(side, np.float32).reshape(-1) for side in (gate, up))
-    _activate(*flat, out.reshape(-1))
+    _activate(-(-out.size // PIECE), *flat, out.reshape(-1))
     return out
 
 
@@ -42,11 +42,11 @@ def cupy_version(gate: Any, up: Any) -> Any:
     return out
 
 
-@compiled
-def _activate(gate, up, out):
+@shared
+def _activate(start, stop, gate, up, out):
     one, minus = splat(np.float32(1.0)), splat(np.float32(-1.0))
     n = len(gate)
-    for piece in prange((n + PIECE - 1) // PIECE):
+    for piece in range(start, stop):
         first, end = piece * PIECE, min(n, (piece + 1) * PIECE)
         whole = end - (end - first) % LANES
         for i in range(first, whole, LANES):
