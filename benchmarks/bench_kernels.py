@@ -1,15 +1,16 @@
 """How fast the kernels are on this processor, beside its memory and its BLAS in the same run.
 
-python benchmarks/bench_kernels.py [--rounds N]
+python benchmarks/bench_kernels.py [--seconds S]
 
-Every round times each contender once, in turn, so that whatever else the machine does meets them
-alike; a contender reads 256 MiB, from as many caches as that takes, so that nothing it reads is
-still in a processor's cache. Of the rounds the median is printed, and the best beside it.
+Contenders are called in turn, so that whatever else the machine does meets them alike, each time on
+the next of several sets of arguments of 256 MiB in all, so that nothing is still in a processor's
+cache. Memory is read by as many threads, as many bytes a call as attention reads. Printed are
+medians and, in brackets, the best calls: on a machine that others use, only in the best calls has a
+contender all processors.
 """
 
 import time
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Sequence
 
 import click
 import numpy as np
@@ -20,7 +21,7 @@ from tierlab.kernels.compute.quantise import numba_version as quantise
 from tierlab.kernels.compute.registry import OPERATIONS
 from tierlab.kernels.compute.simd import add, load, splat, total
 
-PASS_BYTES = 256 * 2**20
+ALL_BYTES = 256 * 2**20
 LLAMA = {"heads": 32, "kv_heads": 8, "dim": 128, "block": 64}
 """Heads of Llama 3.1 8B."""
 DECODE = [(1, 4096), (4, 4096), (1, 16384), (1, 32768), (1, 131072)]
@@ -40,93 +41,97 @@ def read(start, stop, values, sums):
         sums[piece] = total(add(add(a, b), add(c, d)))
 
 
-def seconds(run: Callable[[], object]) -> float:
-    """Return how long a call takes."""
-    start = time.perf_counter()
-    run()
-    return time.perf_counter() - start
+Contender = Callable[[int], object]
+"""Called with its turn."""
 
 
-def race(contenders: list[Callable[[], object]], rounds: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return the median and best seconds of each, timed in turn after one round unmeasured."""
-    for run in contenders:
-        run()
-    times = np.array([[seconds(run) for run in contenders] for _ in range(rounds)])
-    return np.median(times, axis=0), times.min(axis=0)
+def race(contenders: list[Contender], seconds: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the median and best seconds of each, called in turn after one turn unmeasured."""
+    times: list[list[float]] = []
+    end = float("inf")
+    while len(times) < 5 or time.perf_counter() < end:
+        marks = [time.perf_counter()]
+        for run in contenders:
+            run(len(times))
+            marks.append(time.perf_counter())
+        times.append(list(np.diff(marks)))
+        end = min(end, marks[-1] + seconds)
+    return np.median(times[1:], axis=0), np.min(times[1:], axis=0)
 
 
-def all_of(run: Callable[..., object], sets: list[tuple[object, ...]]) -> None:
-    """Run on one set of arguments after another."""
-    for arguments in sets:
-        run(*arguments)
+def rotating(run: Callable[..., object], sets: Sequence[tuple[object, ...]]) -> Contender:
+    """Return what runs on one set of arguments after another."""
+    return lambda turn: run(*sets[turn % len(sets)])
 
 
-def decode_row(batch: int, context: int, rounds: int) -> str:
+def both(values: Sequence[float], form: str) -> str:
+    """Return the figure of the medians, and that of the best in brackets."""
+    return f"{values[0]:{form}} ({values[1]:{form}})"
+
+
+def decode_row(batch: int, context: int, seconds: float) -> str:
     """Time one context: memory, float32, int4 and int2."""
     rng = np.random.default_rng(1)
     shape = {"batch": batch, "context": context, **LLAMA}
     need = OPERATIONS["decode"].bytes(shape)
-    sets = [examples.decode(shape, rng) for _ in range(max(1, PASS_BYTES // need))]
-    memory = np.ones(PASS_BYTES // 4, np.float32)
+    sets = [examples.decode(shape, rng) for _ in range(-(-ALL_BYTES // need))]
+    memory, sums = np.ones((len(sets), need // 4), np.float32), np.zeros(threads(), np.float32)
     contenders = [
-        partial(read, threads(), memory, np.zeros(threads(), np.float32)),
-        partial(all_of, OPERATIONS["decode"].implementations["numba"], sets),
+        rotating(read, [(threads(), piece, sums) for piece in memory]),
+        rotating(OPERATIONS["decode"].implementations["numba"], sets),
     ]
     for bits in (4, 2):
         coded = [
             (q, quantise(k, bits, 64), quantise(v, bits, 64), *rest) for q, k, v, *rest in sets
         ]
-        run = OPERATIONS[f"decode_int{bits}"].implementations["numba"]
-        contenders.append(partial(all_of, run, coded))
-    rates = PASS_BYTES, need * len(sets)
-    middle, best = race(contenders, rounds)
-    share = [rates[1] / t[1] / (rates[0] / t[0]) for t in (middle, best)]
-    faster = [(t[1] / t[2], t[1] / t[3]) for t in (middle, best)]
-    return (
-        f"| {batch} x {context} | {rates[0] / middle[0] / 1e9:.1f} | {rates[1] / middle[1] / 1e9:.1f} "
-        f"| {share[0]:.0%} ({share[1]:.0%}) | {faster[0][0]:.2f} ({faster[1][0]:.2f}) "
-        f"| {faster[0][1]:.2f} ({faster[1][1]:.2f}) |"
+        contenders.append(rotating(OPERATIONS[f"decode_int{bits}"].implementations["numba"], coded))
+    found = race(contenders, seconds)
+    cells = (
+        both([need / t[0] / 1e9 for t in found], ".1f"),
+        both([need / t[1] / 1e9 for t in found], ".1f"),
+        both([t[0] / t[1] for t in found], ".0%"),
+        both([t[1] / t[2] for t in found], ".2f"),
+        both([t[1] / t[3] for t in found], ".2f"),
     )
+    return f"| {batch} x {context} | {' | '.join(cells)} |"
 
 
-def prefill_row(queries: int, context: int, rounds: int) -> str:
+def prefill_row(queries: int, context: int, seconds: float) -> str:
     """Time one chunk beside a product of as many operations."""
     rng = np.random.default_rng(2)
     shape = {"batch": 1, "queries": queries, "context": context, **LLAMA}
     arguments = OPERATIONS["prefill"].example(shape, rng)
     flops = OPERATIONS["prefill"].flops(shape)
     m = k = 2048
-    a, b = examples.gemm({"m": m, "k": k, "n": round(flops / (2 * m * k))}, rng)
-    product = OPERATIONS["gemm"].implementations["numba"]
+    product = examples.gemm({"m": m, "k": k, "n": round(flops / (2 * m * k))}, rng)
     contenders = [
-        partial(np.matmul, a, b),
-        partial(OPERATIONS["prefill"].implementations["numba"], *arguments),
-        partial(product, a, b),
+        rotating(np.matmul, [product]),
+        rotating(OPERATIONS["prefill"].implementations["numba"], [arguments]),
+        rotating(OPERATIONS["gemm"].implementations["numba"], [product]),
     ]
-    middle, best = race(contenders, rounds)
-    gflops = flops / middle / 1e9
-    return (
-        f"| {queries} of {context} | {gflops[0]:.0f} | {gflops[1]:.0f} "
-        f"| {middle[1] / middle[0]:.2f} ({best[1] / best[0]:.2f}) "
-        f"| {middle[2] / middle[0]:.2f} ({best[2] / best[0]:.2f}) |"
+    found = race(contenders, seconds)
+    cells = (
+        both([flops / t[0] / 1e9 for t in found], ".0f"),
+        both([flops / t[1] / 1e9 for t in found], ".0f"),
+        both([t[1] / t[0] for t in found], ".2f"),
+        both([t[2] / t[0] for t in found], ".2f"),
     )
+    return f"| {queries} of {context} | {' | '.join(cells)} |"
 
 
 @click.command()
-@click.option("--rounds", default=21, show_default=True, help="Times that each is timed.")
-def main(rounds: int) -> None:
+@click.option("--seconds", default=4.0, show_default=True, help="For each row of a table.")
+def main(seconds: float) -> None:
     """Print two tables: decode beside memory, prefill beside BLAS."""
-    print(f"{threads()} threads; medians of {rounds} rounds, the best of them in brackets\n")
-    print("| batch x context | read, GB/s | decode, GB/s | of it | int4, times | int2, times |")
+    print(f"{threads()} threads; medians, the best calls in brackets\n")
+    print("| batch x context | read, GB/s | decode, GB/s | of read | int4 faster | int2 faster |")
     print("|---|---|---|---|---|---|")
     for batch, context in DECODE:
-        print(decode_row(batch, context, rounds), flush=True)
-    print(
-        "\n| queries of context | BLAS, GFLOP/s | prefill, GFLOP/s | BLAS / prefill | BLAS / gemm |"
-    )
+        print(decode_row(batch, context, seconds), flush=True)
+    print("\n| queries of context | BLAS, GFLOP/s | prefill, GFLOP/s | times BLAS's time | gemm |")
     print("|---|---|---|---|---|")
     for queries, context in PREFILL:
-        print(prefill_row(queries, context, max(5, rounds // 3)), flush=True)
+        print(prefill_row(queries, context, seconds), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Measure a GPU in one call of under 8 minutes, on a machine with numpy, numba, cupy and click.
 
-Usage: python benchmarks/gpu_run.py [--device cuda:0] [--quick] [--budget S] [--only PART]... [-o DIR]
+Usage: python benchmarks/gpu_run.py [--device cuda:0] [--quick] [--budget S] [--only PART] [-o DIR]
 
 DIR gets measured.json (what `tierlab calibrate --device` writes), measured.npz (its columns as
 NumPy arrays) and figures.json: attention and gathers as a share of what memory and link reach in
@@ -23,7 +23,7 @@ if __name__ == "__main__":
 import click  # noqa: E402
 
 from tierlab.kernels.base.errors import BadInput, BrokenLaw  # noqa: E402
-from tierlab.kernels.measure.figures import figures  # noqa: E402
+from tierlab.kernels.measure.figures import figures, written  # noqa: E402
 from tierlab.kernels.measure.measure import Interrupted, Request, measure  # noqa: E402
 from tierlab.kernels.measure.output import write, write_arrays  # noqa: E402
 
@@ -54,7 +54,7 @@ def run(
     try:
         found = measure(request, _progress, _say)
         for name, value in write_all(request, found.rows).items():
-            click.echo(f"{name}: {value:.3g}")
+            click.echo(written(name, value))
     except BadInput as error:
         _say(f"gpu_run: error: {error}")
         return 2

@@ -31,6 +31,7 @@ from tierlab.kernels.compute.simd import (
     load,
     load_bytes,
     mul,
+    prefetch,
     splat,
     spread,
     store,
@@ -146,19 +147,21 @@ def _attend(
     bits, group = sizes[4], sizes[5]
     room = max(dim, block) * TILE
     for task in range(start, stop):
-        sequence = tasks[task, 0]
+        sequence, last = tasks[task, 0], tasks[task, 2] - 1
         s, w = task * TILE * block, task * room
-        for i in range(tasks[task, 1], tasks[task, 2]):
+        for i in range(tasks[task, 1], last + 1):
             count = min(block, lengths[sequence] - i * block)
             for head in range(heads):
                 page = table[sequence, i] * heads + head
                 code, side = page * dim * block * bits // 8, page * dim * block // group
+                soon = page + 1 if head + 1 < heads else table[sequence, min(i + 1, last)] * heads
+                then = (soon - page) * dim * block
                 for row in range(0, rows, TILE):
                     at = (task * heads + head) * rows + row
                     of = ((sequence * heads + head) * rows + row) * dim
                     _scores(
                         q, of, keys, code, k_scale, k_low, side, dim, block, bits, group, own, w,
-                        scratch, s,
+                        scratch, s, then,
                     )  # fmt: skip
                     for r in range(TILE):
                         o = (at + r) * dim
@@ -167,49 +170,48 @@ def _attend(
                         )
                     _weigh(
                         scratch, s, values, code, v_scale, v_low, side, dim, block, count, bits,
-                        group, own, w, out, at * dim,
+                        group, own, w, out, at * dim, then,
                     )  # fmt: skip
 
 
 def _scores(
     q, of, keys, code, scale, low, side, dim, block, bits, group, own, w, scores, s,
+    then,
 ):  # fmt: skip
     """Scores of four rows against all tokens of a block, 32 tokens at a time."""
     row_bytes = block * bits // 8
-    for token in range(0, block, PAIR):
-        at = side + token // group * dim
-        a = _fold(q, of, scale, low, at, dim, bits, own, w)
-        b = _fold(q, of + dim, scale, low, at, dim, bits, own, w + dim)
-        c = _fold(q, of + 2 * dim, scale, low, at, dim, bits, own, w + 2 * dim)
-        d = _fold(q, of + 3 * dim, scale, low, at, dim, bits, own, w + 3 * dim)
-        first, left = _unit(token, bits)
-        _codes(
-            own, w, dim, keys, code + first, row_bytes, dim, left, bits,
-            scores, s + token, block,
-            splat(a), splat(b), splat(c), splat(d), splat(a), splat(b), splat(c), splat(d),
-        )  # fmt: skip
+    for start in range(0, block, group):
+        at = side + start // group * dim
+        a, b, c, d = _fold(q, of, dim, scale, low, at, dim, bits, own, w, then // group)
+        a, b, c, d = splat(a), splat(b), splat(c), splat(d)
+        for token in range(start, start + group, PAIR):
+            first, left = _unit(token, bits)
+            _codes(
+                own, w, dim, keys, code + first, row_bytes, then * bits // 8, dim, left, bits,
+                scores, s + token, block, a, b, c, d, a, b, c, d,
+            )  # fmt: skip
 
 
 def _weigh(
     weights, s, values, code, scale, low, side, dim, block, count, bits, group, own, w, out, o,
+    then,
 ):  # fmt: skip
     """Add the weighted values of a block to four rows, 32 channels at a time."""
-    for k in range(0, dim, PAIR):
-        at = side + k // group * block
-        a = splat(_fold(weights, s, scale, low, at, block, bits, own, w))
-        b = splat(_fold(weights, s + block, scale, low, at, block, bits, own, w + block))
-        c = splat(_fold(weights, s + 2 * block, scale, low, at, block, bits, own, w + 2 * block))
-        d = splat(_fold(weights, s + 3 * block, scale, low, at, block, bits, own, w + 3 * block))
-        first, left = _unit(k, bits)
-        p = o + k
-        _codes(
-            own, w, block, values, code + first, dim * bits // 8, count, left,
-            bits, out, p, dim,
-            add(a, load(out, p)), add(b, load(out, p + dim)), add(c, load(out, p + 2 * dim)),
-            add(d, load(out, p + 3 * dim)), add(a, load(out, p + LANES)),
-            add(b, load(out, p + dim + LANES)), add(c, load(out, p + 2 * dim + LANES)),
-            add(d, load(out, p + 3 * dim + LANES)),
-        )  # fmt: skip
+    for start in range(0, dim, group):
+        at = side + start // group * block
+        a, b, c, d = _fold(weights, s, block, scale, low, at, block, bits, own, w, then // group)
+        a, b, c, d = splat(a), splat(b), splat(c), splat(d)
+        for k in range(start, start + group, PAIR):
+            first, left = _unit(k, bits)
+            p = o + k
+            _codes(
+                own, w, block, values, code + first, dim * bits // 8, then * bits // 8, count, left,
+                bits, out, p, dim,
+                add(a, load(out, p)), add(b, load(out, p + dim)), add(c, load(out, p + 2 * dim)),
+                add(d, load(out, p + 3 * dim)), add(a, load(out, p + LANES)),
+                add(b, load(out, p + dim + LANES)), add(c, load(out, p + 2 * dim + LANES)),
+                add(d, load(out, p + 3 * dim + LANES)),
+            )  # fmt: skip
 
 
 def _unit(at, bits):
@@ -218,26 +220,42 @@ def _unit(at, bits):
     return at // per * 16, 23 - bits - at % per // LANES * bits
 
 
-def _fold(x, at, scale, low, side, n, bits, own, w):
-    """Multiply `n` numbers by their scales into `own`, and return what the lows add."""
-    span = splat(np.float32(1 << bits))
-    minus = splat(np.float32(-1.0))
-    rest = splat(np.float32(0.0))
+def _fold(x, at, step, scale, low, side, n, bits, own, w, then):
+    """Multiply four rows of `n` numbers by their scales into `own`; return what the lows add."""
+    span, minus = splat(np.float32(1 << bits)), splat(np.float32(-1.0))
+    a = b = c = d = splat(np.float32(0.0))
     for i in range(0, n, LANES):
-        number = load(x, at + i)
+        prefetch(scale, side + then + i)
+        prefetch(low, side + then + i)
         wide = mul(span, load(scale, side + i))
+        rest = fma(minus, wide, load(low, side + i))
+        number = load(x, at + i)
         store(own, w + i, mul(number, wide))
-        rest = fma(number, fma(minus, wide, load(low, side + i)), rest)
-    return total(rest)
+        a = fma(number, rest, a)
+        number = load(x, at + step + i)
+        store(own, w + n + i, mul(number, wide))
+        b = fma(number, rest, b)
+        number = load(x, at + 2 * step + i)
+        store(own, w + 2 * n + i, mul(number, wide))
+        c = fma(number, rest, c)
+        number = load(x, at + 3 * step + i)
+        store(own, w + 3 * n + i, mul(number, wide))
+        d = fma(number, rest, d)
+    return total(a), total(b), total(c), total(d)
 
 
 def _codes(
-    x, at, x_step, codes, of, step, depth, left, bits, c, to, c_step,
+    x, at, x_step, codes, of, step, then, depth, left, bits, c, to, c_step,
     a0, b0, c0, d0, a1, b1, c1, d1,
 ):  # fmt: skip
-    """Multiply four rows of `x` by `depth` rows of 32 codes; the sums start as given."""
+    """Multiply four rows of `x` by `depth` rows of 32 codes; the sums start as given.
+
+    What stands `then` bytes on is asked for meanwhile: streams this short end before hardware
+    fetches ahead of them.
+    """
     for k in range(depth):
         lanes = load_bytes(codes, of + k * step)
+        prefetch(codes, of + k * step + then)
         u, v = fraction(lanes, left, bits), fraction(lanes, left - bits, bits)
         y = spread(x, at + k)
         a0, a1 = fma(y, u, a0), fma(y, v, a1)

@@ -290,3 +290,13 @@ def fraction(builder: Any, lanes: Any, left: Any, bits: Any) -> Any:
         builder.shl(lanes, _spread(builder, shift, _ints())), _spread(builder, mask, _ints())
     )
     return builder.bitcast(builder.or_(code, _int_constant(0x3F800000)), _floats())
+
+
+@_primitive("array at -> none")
+def prefetch(builder: Any, array: Any, at: Any) -> None:
+    """Ask for the cache line of element `at`."""
+    ir = _ir()
+    byte = ir.IntType(8).as_pointer()
+    flags = [ir.Constant(ir.IntType(32), v) for v in (0, 3, 1)]  # to read, keep near, data
+    place = builder.bitcast(builder.gep(array, [at]), byte)
+    _call(builder, "llvm.prefetch.p0", ir.VoidType(), [place, *flags])

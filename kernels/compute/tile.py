@@ -22,7 +22,7 @@ DEEP = 16
 def product(a, at, a_step, b, of, b_step, depth, c, to, c_step, columns):
     """Add a product of four rows and `columns`, a multiple of 16."""
     whole = columns - columns % WHOLE
-    for k in range(0, depth, DEEP):
+    for k in range(0, depth if whole > 0 else 0, DEEP):
         deep, row = min(DEEP, depth - k), of + k * b_step
         for n in range(0, whole, WHOLE):
             by128(a, at + k, a_step, b, row + n, b_step, deep, c, to + n, c_step)

@@ -1,15 +1,16 @@
 """CPU memory: reading and copying buffers of some sizes with some threads.
 
 Each call takes the next buffer of an arena several times as large as the last-level cache, so
-that what it reads has left the caches. Rates count the payload once: a copy of n bytes reads n and
-writes n, and where the processor fetches a line before it overwrites it, reads 2 n.
+that what it reads has left the caches. Threads are Python's, as those of the kernels. Rates count
+the payload once: a copy of n bytes reads n and writes n, and where the processor fetches a line
+before it overwrites it, reads 2 n.
 """
 
 # mypy: disable-error-code="no-untyped-def, no-untyped-call"
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tierlab.kernels.base.errors import BrokenLaw
-from tierlab.kernels.compute.jit import compiled, prange
+from tierlab.kernels.compute.jit import compiled, threads
 from tierlab.kernels.measure.point import Measure, Point
 from tierlab.kernels.measure.sampling import sample
 
@@ -55,7 +56,7 @@ class Memory:
 
     def points(self) -> Sequence[Point]:
         """Return read and copy by threads and size."""
-        counts = thread_counts(len(os.sched_getaffinity(0)))
+        counts = thread_counts(threads())
         return [_point(op, size, n) for op in _CALLS for n in counts for size in self._sizes]
 
     @contextmanager
@@ -63,10 +64,11 @@ class Memory:
         """Fill the arena, each word with its number."""
         words = np.arange(self._arena // WORD_BYTES, dtype=np.uint64)
         target = np.full_like(words, POISON)
-        yield lambda point, until: _measure(point, until, words, target)
+        with ThreadPoolExecutor(max(1, threads() - 1)) as pool:
+            yield lambda point, until: _measure(point, until, words, target, pool)
 
 
-def _point(op: str, size: int, threads: int) -> Point:
+def _point(op: str, size: int, count: int) -> Point:
     columns = {
         "op": op,
         "src": "dram",
@@ -75,7 +77,7 @@ def _point(op: str, size: int, threads: int) -> Point:
         "bytes": size,
         "piece_bytes": size,
         "pieces": 1,
-        "threads": threads,
+        "threads": count,
         "load": "idle",
     }
     return Point("memory", columns)
@@ -84,49 +86,56 @@ def _point(op: str, size: int, threads: int) -> Point:
 Words = NDArray[np.uint64]
 
 
-def _measure(point: Point, until: float, words: Words, target: Words) -> list[float]:
-    import numba
-
-    threads, size = int(point.columns["threads"]), int(point.columns["bytes"]) // WORD_BYTES
+def _measure(
+    point: Point, until: float, words: Words, target: Words, pool: Executor
+) -> list[float]:
+    count, size = int(point.columns["threads"]), int(point.columns["bytes"]) // WORD_BYTES
     make, check = _CALLS[str(point.columns["op"])]
-    before = numba.get_num_threads()
-    numba.set_num_threads(threads)
-    try:
-        call = make(words, target, size, threads)
-        call()
-        check(words, target, size, call())
-        samples = sample(call, until)
-        check(words, target, size, call())
-    finally:
-        numba.set_num_threads(before)
+    call = make(words, target, size, count, pool)
+    call()
+    check(words, target, size, call())
+    samples = sample(call, until)
+    check(words, target, size, call())
     return samples
 
 
 Call = Callable[[], Any]
 
 
-def _reader(words: Words, target: Words, size: int, threads: int) -> Call:
-    sums = np.full(threads, POISON)
+def _reader(words: Words, target: Words, size: int, count: int, pool: Executor) -> Call:
+    sums = np.full(count, POISON)
     place = _Rotation(len(words), size)
 
     def call() -> Any:
         first = place.next()
-        _read(words[first : first + size], sums)
+        _spread(pool, count, _read, words[first : first + size], sums)
         return first, sums
 
     return call
 
 
-def _copier(words: Words, target: Words, size: int, threads: int) -> Call:
+def _copier(words: Words, target: Words, size: int, count: int, pool: Executor) -> Call:
     place = _Rotation(len(words), size)
 
     def call() -> Any:
         first = place.next()
-        _copy(words[first : first + size], target[first : first + size], threads)
+        part = slice(first, first + size)
+        _spread(pool, count, _copy, words[part], target[part])
         return first, None
 
     target[: min(len(target), 4 * size)] = POISON
     return call
+
+
+def _spread(
+    pool: Executor, count: int, run: Callable[..., None], words: Words, target: Words
+) -> None:
+    """Give each of `count` threads, this one among them, an equal part of `words`."""
+    edges = [len(words) * i // count for i in range(count + 1)]
+    others = [pool.submit(run, words, target, *edges[i : i + 2], i) for i in range(1, count)]
+    run(words, target, *edges[:2], 0)
+    for other in others:
+        other.result()
 
 
 class _Rotation:
@@ -161,25 +170,16 @@ _CALLS: dict[str, tuple[Callable[..., Call], Callable[..., None]]] = {
 
 
 @compiled
-def _read(words, sums):
-    n, parts = len(words), len(sums)
-    for part in prange(parts):
-        sums[part] = _sum(words[part * n // parts : (part + 1) * n // parts])
-
-
-def _sum(words):
+def _read(words, sums, first, end, part):
     total = np.uint64(0)
-    for i in range(len(words)):
-        total += words[i]
-    return total
+    for word in words[first:end]:
+        total += word
+    sums[part] = total
 
 
 @compiled
-def _copy(words, target, parts):
-    n = len(words)
-    for part in prange(parts):
-        first, end = part * n // parts, (part + 1) * n // parts
-        _move(words[first:end], target[first:end])
+def _copy(words, target, first, end, part):
+    _move(words[first:end], target[first:end])
 
 
 def _move(words, target):

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
+from tierlab.kernels.base.units import duration, si
+
 Row = Mapping[str, Any]
 LARGE_TOKENS = 2**20
 """Batch times context above which decode attention is held against memory."""
 GATHERED_BYTES = 2**16
+SMALL_BYTES = 2**12
 
 
 def figures(rows: Sequence[Row]) -> dict[str, float]:
@@ -19,9 +22,10 @@ def figures(rows: Sequence[Row]) -> dict[str, float]:
     found = {
         "memory_read_bytes_per_s": _best(rows, lambda r: r["op"] == "read" and _memory(r)),
         "memory_copy_bytes_per_s": _best(rows, lambda r: r["op"] == "copy" and _memory(r)),
-        "file_read_bytes_per_s": _best(rows, lambda r: r["op"] == "read" and r["src"] == "file"),
+        **_files(rows),
         "link_in_bytes_per_s": _best(rows, _pinned("host")),
         "link_out_bytes_per_s": _best(rows, _pinned("gpu")),
+        **_copies(rows),
         **_attention(rows),
         **_gathers(rows),
     }
@@ -32,10 +36,11 @@ def _memory(row: Row) -> bool:
     return row.get("src") in ("dram", "hbm") and row.get("dst") in ("cpu", "gpu", "dram", "hbm")
 
 
-def _pinned(src: str) -> Callable[[Row], bool]:
+def _pinned(src: str, kernels: bool = False) -> Callable[[Row], bool]:
     def wanted(row: Row) -> bool:
         ends = row.get("src") == src and row.get("host_memory") == "pinned"
-        return bool(ends and row.get("load") == "idle" and row["mechanism"] != "kernel")
+        alone = row.get("load") == "idle" and row.get("streams") == 1
+        return bool(ends and alone and (kernels or row["mechanism"] != "kernel"))
 
     return wanted
 
@@ -47,6 +52,36 @@ def _rate(row: Row) -> float:
 
 def _best(rows: Iterable[Row], wanted: Callable[[Row], bool]) -> float:
     return max((_rate(r) for r in rows if wanted(r)), default=0.0)
+
+
+def _files(rows: Sequence[Row]) -> dict[str, float]:
+    """Return what a drive's data sheet states: the best rate, and pieces of 4 KiB."""
+    found = {}
+    for op in ("read", "write"):
+        mine = [r for r in rows if r["op"] == op and "file" in (r.get("src"), r.get("dst"))]
+        small = [r for r in mine if r["piece_bytes"] == SMALL_BYTES]
+        alone = [float(r["seconds"]) / r["pieces"] for r in small if r["queue_depth"] == 1]
+        rates = [r["pieces"] / float(r["seconds"]) for r in small]
+        found[f"file_{op}_bytes_per_s"] = _best(mine, lambda r: True)
+        found[f"file_{op}_latency_4KiB_s"] = min(alone, default=0.0)
+        found[f"file_{op}s_4KiB_per_s"] = max(rates, default=0.0)
+    return found
+
+
+def _copies(rows: Sequence[Row]) -> dict[str, float]:
+    """Return, of each mechanism and direction, one small piece's time, and what each more costs."""
+    found = {}
+    for how in ("loop", "batched", "kernel"):
+        for way, src in (("in", "host"), ("out", "gpu")):
+            mine = [r for r in rows if r.get("mechanism") == how and _pinned(src, True)(r)]
+            small = {
+                r["pieces"]: float(r["seconds"]) for r in mine if r["piece_bytes"] == SMALL_BYTES
+            }
+            if 1 in small and len(small) > 1:
+                many = max(small)
+                found[f"copy_{how}_{way}_latency_s"] = small[1]
+                found[f"copy_{how}_{way}_piece_s"] = (small[many] - small[1]) / (many - 1)
+    return found
 
 
 def _attention(rows: Sequence[Row]) -> dict[str, float]:
@@ -84,14 +119,19 @@ def _gathers(rows: Sequence[Row]) -> dict[str, float]:
 
         def wanted(row: Row, how: str = how) -> bool:
             same = row.get("mechanism") == how and row.get("piece_bytes") == GATHERED_BYTES
-            return bool(
-                same
-                and row.get("src") == "host"
-                and row.get("host_memory") == "pinned"
-                and row.get("load") == "idle"
-                and row.get("streams") == 1
-            )
+            return same and _pinned("host", True)(row)
 
         if link:
             found[f"gather_64KiB_share_of_link_{how}"] = _best(rows, wanted) / link
     return found
+
+
+def written(name: str, value: float) -> str:
+    """Return a figure as a person reads it."""
+    if name.endswith("bytes_per_s"):
+        return f"{name}: {si(value, 'B/s')}"
+    if name.endswith("_per_s"):
+        return f"{name}: {si(value, '/s')}"
+    if name.endswith("_s"):
+        return f"{name}: {duration(value)}"
+    return f"{name}: {value:.2f}"

@@ -57,7 +57,7 @@ def run(
     journal
         Holds what is done already, and takes what is done now.
     report
-        Called with (measurements done, measurements in all).
+        Called with (measurements done, measurements in all) of what an earlier run left over.
     """
     resumed = len(journal.done)
     with ExitStack() as stack:
@@ -84,7 +84,8 @@ class _Turns:
         self._open: dict[str, Measure] = {}
         self.skipped: dict[str, str] = {}
         self._total = len(self._points) * budget.rounds
-        share = 1.0 - len(journal.done) / max(self._total, 1)
+        self._before = len(journal.done)
+        share = 1.0 - self._before / max(self._total, 1)
         self._deadline = time.perf_counter() + budget.total_s * max(share, 0.0)
 
     def take(self, turn: int) -> None:
@@ -104,7 +105,8 @@ class _Turns:
         if measure is not None:
             self._journal.add(turn, point.key, measure(point, self._until()))
             if self._report is not None:
-                self._report(len(self._journal.done), self._total)
+                done = len(self._journal.done) - self._before
+                self._report(done, self._total - self._before)
 
     def _opened(self, part: Part) -> Measure | None:
         if part.name not in self._open and part.name not in self.skipped:

@@ -37,6 +37,7 @@ def calibrate_device(
     import click
 
     from tierlab.hwmodels.catalogue import load_system
+    from tierlab.kernels.measure.figures import figures, written
     from tierlab.kernels.measure.measure import Interrupted, Request, measure
     from tierlab.simulator.cli.progress import progress
 
@@ -48,4 +49,6 @@ def calibrate_device(
     except Interrupted as stop:
         click.echo(f"tierlab: {stop}", err=True)
         raise click.exceptions.Exit(130) from None
+    for figure, value in figures(found.rows).items():
+        click.echo(written(figure, value))
     click.echo(f"{output}: {len(found.rows)} rows", err=True)

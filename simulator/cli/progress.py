@@ -55,7 +55,7 @@ class _Bar:
             self._bar.start()
             self._shown = True
         if self._shown:
-            rate = f"{done / elapsed:,.0f} {self._unit}/s"
+            rate = f"{done / elapsed:,.{0 if done >= 10 * elapsed else 1}f} {self._unit}/s"
             self._bar.update(self._task, completed=done, total=total, rate=rate)
 
     def __exit__(self, *_: object) -> None:

@@ -43,7 +43,7 @@ class Copies:
         self._arena = min(ARENA_BYTES, memory_bytes(number) // 16)
 
     def points(self) -> Sequence[Point]:
-        """Return pinned copies of all sizes, then fewer: pageable, both ways, streams, loaded."""
+        """Return pinned copies of all sizes, of one piece, and fewer of every other kind."""
         hows = [
             how for how in ("loop", "batched", "kernel") if how != "batched" or batch.available()
         ]
@@ -54,9 +54,10 @@ class Copies:
         ways = ("in", "out")
         return [
             *(_point(way, how, size) for way in ways for how in hows for size in SIZES),
+            *(_point(way, how, SIZES[0], most=1) for way in ways for how in hows),
             *(_point("both", how, size) for how in hows for size in FEW),
             *(_point(way, "loop", s, memory="pageable") for way in ways for s in (2**12, *FEW)),
-            *(_point(way, "loop", s, threads=n) for way in ways for n in (2, 4) for s in FEW),
+            *(_point(way, "loop", s, streams=n) for way in ways for n in (2, 4) for s in FEW),
             *(_point(w, how, size, load="gemm") for w in ways for how in hows for size in FEW),
         ]
 
@@ -75,9 +76,16 @@ class Copies:
 
 
 def _point(
-    way: str, how: str, size: int, memory: str = "pinned", threads: int = 1, load: str = "idle"
+    way: str,
+    how: str,
+    size: int,
+    *,
+    memory: str = "pinned",
+    streams: int = 1,
+    load: str = "idle",
+    most: int = MOST_PIECES,
 ) -> Point:
-    pieces = max(1, min(MOST_PIECES, MOST_BYTES // size))
+    pieces = max(1, min(most, MOST_BYTES // size))
     src, dst = ENDS[way]
     columns: dict[str, Value] = {
         "op": "copy",
@@ -88,7 +96,7 @@ def _point(
         "bytes": size * pieces * (2 if way == "both" else 1),
         "piece_bytes": size,
         "pieces": pieces * (2 if way == "both" else 1),
-        "streams": threads,
+        "streams": streams,
         "load": load,
     }
     return Point("copies", columns)

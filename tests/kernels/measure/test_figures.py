@@ -1,6 +1,6 @@
 import pytest
 
-from tierlab.kernels.measure.figures import figures
+from tierlab.kernels.measure.figures import figures, written
 
 
 def attention(name: str, batch: int, context: int, moved: float, seconds: float) -> dict:
@@ -29,6 +29,7 @@ def link(how: str, piece: int, rate: float, **changed) -> dict:
         "seconds": 1e6 / rate,
         "load": "idle",
         "streams": 1,
+        "pieces": 16,
     }
     return row | changed
 
@@ -63,3 +64,56 @@ def test_kernels_and_gathers_are_held_against_the_same_run() -> None:
 
 def test_what_was_not_measured_is_left_out() -> None:
     assert figures([]) == {}
+
+
+def file(op: str, piece: int, depth: int, seconds: float) -> dict:
+    ends = {"src": "file", "dst": "dram"} if op == "read" else {"src": "dram", "dst": "file"}
+    return {
+        "op": op, **ends, "mechanism": "io_uring", "piece_bytes": piece, "pieces": 100,
+        "bytes": 100 * piece, "queue_depth": depth, "seconds": seconds, "load": "idle",
+    }  # fmt: skip
+
+
+def test_a_drive_in_the_terms_of_its_data_sheet() -> None:
+    rows = [
+        file("read", 2**12, 1, 7e-3),
+        file("read", 2**12, 32, 1e-3),
+        file("read", 2**20, 32, 0.04),
+        file("write", 2**12, 1, 2e-3),
+    ]
+    assert figures(rows) == pytest.approx(
+        {
+            "file_read_bytes_per_s": 100 * 2**20 / 0.04,
+            "file_read_latency_4KiB_s": 7e-5,
+            "file_reads_4KiB_per_s": 1e5,
+            "file_write_bytes_per_s": 100 * 2**12 / 2e-3,
+            "file_write_latency_4KiB_s": 2e-5,
+            "file_writes_4KiB_per_s": 5e4,
+        }
+    )
+
+
+def test_a_copy_s_latency_and_what_each_piece_adds() -> None:
+    rows = [
+        link("batched", 2**12, 1.0, pieces=1, seconds=1e-5),
+        link("batched", 2**12, 1.0, pieces=1001, seconds=1e-5 + 5e-4),
+        link("batched", 2**12, 1.0, pieces=1001, seconds=9.0, load="gemm"),
+        link("loop", 2**12, 1.0, pieces=1001, seconds=5e-3),
+    ]
+    found = figures(rows)
+    assert found["copy_batched_in_latency_s"] == 1e-5
+    assert found["copy_batched_in_piece_s"] == pytest.approx(5e-7)
+    assert not any(name.startswith("copy_loop") for name in found)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("link_in_bytes_per_s", 55.2e9, "link_in_bytes_per_s: 55.2 GB/s"),
+        ("file_reads_4KiB_per_s", 1.5e5, "file_reads_4KiB_per_s: 150 k/s"),
+        ("file_read_latency_4KiB_s", 6.6e-5, "file_read_latency_4KiB_s: 66 us"),
+        ("decode_int4_speedup_at_large_shapes", 2.512, "decode_int4_speedup_at_large_shapes: 2.51"),
+    ],
+)
+def test_figures_are_written_with_their_unit(name: str, value: float, said: str) -> None:
+    assert written(name, value) == said

@@ -90,9 +90,10 @@ def test_it_goes_on_where_it_was_stopped(path, at: int) -> None:
     with pytest.raises(KeyboardInterrupt):
         run([Stops(at)], Budget(60.0, 3), journal)
     journal.close()
-    part = Fake()
-    found = run([part], Budget(60.0, 3), Journal(path, {}))
+    part, told = Fake(), []
+    found = run([part], Budget(60.0, 3), Journal(path, {}), lambda *at: told.append(at))
     assert part.asked == ([1, 2, 3, 4] * 3)[at:]
+    assert told == [(i + 1, 12 - at) for i in range(12 - at)]
     assert found.resumed == at
     assert [(r["samples"], r["rounds"]) for r in found.rows] == [(9, 3)] * 4
 

@@ -17,7 +17,8 @@ MEASURE = ("calibrate", "--device", "cpu", "--quick", "--only", "memory")
 
 def test_memory_is_measured_into_a_file(tierlab, tmp_path) -> None:
     done = tierlab(*MEASURE, "--budget", 0.1, "-o", "cpu.json")
-    assert done.stdout == ""
+    names = [line.split(": ")[0] for line in done.stdout.splitlines()]
+    assert names == ["memory_read_bytes_per_s", "memory_copy_bytes_per_s"]
     assert done.stderr.splitlines()[-1].startswith("cpu.json: ")
     data = json.loads((tmp_path / "cpu.json").read_text())
     assert data["provenance"]["command"].endswith("--budget 0.1 -o cpu.json")
