@@ -207,7 +207,9 @@ def make_state(
         next_use(order, np.full(blocks + SLOT0, len(order), np.int32), future)
         extra = {"order": order, "future": future, "words": words_for(len(order))}
     verbs = policy.verbs
-    state = new_state(capacity_blocks, blocks, aux=verbs.aux, key=verbs.key, **extra)
+    state = new_state(
+        capacity_blocks, blocks, aux=verbs.aux, key=verbs.key, used=verbs.used, **extra
+    )
     policy.prepare(state)
     return state
 

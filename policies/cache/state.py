@@ -38,7 +38,7 @@ class State(NamedTuple):
     link
         int32[n, 2]; the slot behind and the slot ahead in its list.
     used
-        int32[n]; what the policy counts of a block.
+        int32[n] where the policy needs it, else int32[1]; what it counts of a block.
     hold
         int32[n]; reasons not to evict it: its pins and its cached children.
     aux
@@ -74,6 +74,7 @@ def new_state(
     *,
     aux: bool = False,
     key: bool = False,
+    used: bool = True,
     order: SlotArray | None = None,
     future: SlotArray | None = None,
     words: int = 1,
@@ -86,7 +87,7 @@ def new_state(
         real=np.zeros(REALS),
         where=np.zeros(n, np.int8),
         link=np.zeros((n, 2), np.int32),
-        used=np.zeros(n, np.int32),
+        used=np.zeros(n if used else 1, np.int32),
         hold=np.zeros(n, np.int32),
         aux=np.zeros((n if aux else 1, 2), np.int32),
         key=np.zeros((n if key else 1, 2)),

@@ -50,7 +50,7 @@ class Verbs:
     uses, rise
         ``(state, slots) -> None`` and ``(state, slot, parents) -> None``: what `guarded` has under
         these names, where a policy can do it faster than by calling `find` for each block.
-    aux, key, future
+    aux, key, future, used
         Whether the state has these arrays.
     """
 
@@ -61,6 +61,7 @@ class Verbs:
     remove: Callable[[State, int], None] = stays
     uses: Callable[[State, Any], None] | None = None
     rise: Callable[[State, int, Any], None] | None = None
+    used: bool = True
     aux: bool = False
     key: bool = False
     future: bool = False

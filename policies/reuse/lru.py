@@ -75,4 +75,6 @@ class Lru(Kept):
 
     name: ClassVar[str] = "lru"
     paper: ClassVar[str] = "Mattson et al., Evaluation techniques for storage hierarchies, 1970"
-    verbs: ClassVar[Verbs] = Verbs(find, evict, insert, remove=remove, uses=uses, rise=rise)
+    verbs: ClassVar[Verbs] = Verbs(
+        find, evict, insert, remove=remove, uses=uses, rise=rise, used=False
+    )

@@ -20,7 +20,7 @@ from tierlab.policies.cache.guarded import sweep as evict_stale
 from tierlab.policies.cache.guarded import take as take_out
 from tierlab.policies.cache.guarded import touch as use
 from tierlab.policies.cache.state import NOW, SlotArray, State
-from tierlab.simulator.tiers.table import enter, find
+from tierlab.simulator.tiers.table import NUMBER, enter, find
 from tierlab.simulator.tiers.table import rebuild as fill
 
 if TYPE_CHECKING:
@@ -44,13 +44,14 @@ class Book(NamedTuple):
     guard, pins
         int32[n], see `guarded`.
     names, depth
-        int64[n] and int32[n], a block's name, and how many of the tier's come before it.
+        int64[n] and int32[n], a block's name, and how many of the tier's come before it; one
+        entry where nobody asks for the depth, which is then 0.
     ready
         int8[n], whether it can be hit.
     places
         int32, a power of two long: the table.
-    free, left
-        int32[n] and int64[1]: slots for new names, and how many of them are left.
+    free
+        int64[2]: how many slots have no name, and the first of them (`table`).
     """
 
     state: State
@@ -61,8 +62,7 @@ class Book(NamedTuple):
     depth: SlotArray
     ready: NDArray[np.int8]
     places: SlotArray
-    free: SlotArray
-    left: NDArray[np.int64]
+    free: NDArray[np.int64]
 
 
 def held(b: Book, ids: Any, out: Any) -> int:
@@ -138,7 +138,7 @@ def describe(b: Book, slots: Any, out: Any) -> None:
     for i in range(len(slots)):
         out[NAME, i] = b.names[slots[i]]
         out[PARENT, i] = b.names[b.parents[slots[i]]]
-        out[DEPTH, i] = b.depth[slots[i]]
+        out[DEPTH, i] = b.depth[slots[i]] if len(b.depth) > 1 else 0
 
 
 def admit(
@@ -163,17 +163,18 @@ def admit(
     for i in range(1, count):
         if above[i] != ids[i - 1]:
             others = count
-    if b.left[0] < count + others:
+    if b.free[NUMBER] < count + others:
         return -1, count + others
     slots, parents, gone = work[SLOTS], work[ABOVE], work[GONE]
-    enter(b.places, b.names, b.free, b.left, ids, slots, count)
-    enter(b.places, b.names, b.free, b.left, above, parents, others)
+    enter(b.places, b.names, b.parents, b.free, ids, slots, count)
+    enter(b.places, b.names, b.parents, b.free, above, parents, others)
     for i in range(count):
         if i >= others:
             parents[i] = slots[i - 1]
         elif above[i] == 0:
             parents[i] = 0
-        b.depth[slots[i]] = depth[i]
+        if len(b.depth) > 1:
+            b.depth[slots[i]] = depth[i]
     b.state.real[NOW] = now_s
     evicted = bring(
         b.state, slots, parents, b.parents, b.guard, b.pins, b.ready, coming, gone, again
@@ -187,10 +188,10 @@ def admit(
 def note(b: Book, ids: Any, work: Any, coming: Any) -> int:
     """Count one use of each name in `Book.depth`, which starts at 0; return how many slots lack."""
     count = len(ids)
-    if b.left[0] < count:
+    if b.free[NUMBER] < count:
         return count
     slots, parents, gone = work[SLOTS], work[ABOVE], work[GONE]
-    enter(b.places, b.names, b.free, b.left, ids, slots, count)
+    enter(b.places, b.names, b.parents, b.free, ids, slots, count)
     for i in range(count):
         parents[i] = 0
         if b.state.where[slots[i]] <= 0:
@@ -221,7 +222,7 @@ def take(b: Book, slots: Any) -> None:
 
 def rebuild(b: Book) -> None:
     """Fill the table, which is empty, with the slots in use, and list the others."""
-    fill(b.state.where, b.state.hold, b.places, b.names, b.free, b.left)
+    fill(b.state.where, b.state.hold, b.places, b.names, b.parents, b.free)
 
 
 def whole(b: Book, gone: Any, slots: Any, blocks: int, out: Any) -> None:

@@ -105,7 +105,8 @@ def make_hierarchies(
     hbm_tokens
         Tokens that a replica's KV pool holds.
     """
-    shared = {spec.name: Tier(spec, engine_tokens) for spec in specs if spec.shared}
+    deep = len({spec.block_tokens for spec in specs}) > 1
+    shared = {spec.name: Tier(spec, engine_tokens, deep) for spec in specs if spec.shared}
     limits = Limits(
         section.prompt_only,
         section.min_load_tokens,
@@ -115,7 +116,7 @@ def make_hierarchies(
     prefetch = _prefetch(section.prefetch, specs, hbm_tokens)
     out = []
     for _ in range(replicas):
-        tiers = [shared.get(spec.name) or Tier(spec, engine_tokens) for spec in specs]
+        tiers = [shared.get(spec.name) or Tier(spec, engine_tokens, deep) for spec in specs]
         out.append(Hierarchy(tiers, engine_tokens, limits, prefetch))
     return out
 

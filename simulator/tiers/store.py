@@ -13,6 +13,7 @@ from tierlab.policies.cache.sim import make_state
 from tierlab.policies.cache.state import CAPACITY, HELD, SIZE, SlotArray, grow
 from tierlab.policies.cache.verbs import never, stays
 from tierlab.simulator.tiers.book import GONE, SLOTS, Book, book_functions
+from tierlab.simulator.tiers.table import NUMBER
 
 if TYPE_CHECKING:
     from tierlab.policies.cache.verbs import BlockPolicy
@@ -76,13 +77,20 @@ class Store:
     block is arriving from `admit` to `arrive`; it takes its space, but is no hit. It is pinned
     until `unpin`.
 
+    Parameters
+    ----------
+    deep
+        Whether depths are kept; where all tiers have blocks of one size, nobody asks for them.
+
     Raises
     ------
     BadInput
         The capacity is less than one block, or the policy needs to see ahead.
     """
 
-    def __init__(self, policy: BlockPolicy, capacity_blocks: int, where: str) -> None:
+    def __init__(
+        self, policy: BlockPolicy, capacity_blocks: int, where: str, deep: bool = True
+    ) -> None:
         if capacity_blocks < 1:
             raise BadInput(where, f"room for {capacity_blocks} blocks", "capacity for 1 or more")
         if policy.verbs.future:
@@ -93,10 +101,10 @@ class Store:
         self.removes = policy.verbs.remove is not stays
         state = make_state(policy, capacity_blocks, _first_slots(capacity_blocks))
         slots = len(state.where)
-        parents, guard, pins, depth = np.zeros((4, slots), np.int32)
-        names, ready = np.zeros(slots, np.int64), np.zeros(slots, np.int8)
-        places, free, left = _table(slots)
-        self._hold(Book(state, parents, guard, pins, names, depth, ready, places, free, left))
+        parents, guard, pins = np.zeros((3, slots), np.int32)
+        names, depth = np.zeros(slots, np.int64), np.zeros(slots if deep else 1, np.int32)
+        ready, free = np.zeros(slots, np.int8), np.zeros(2, np.int64)
+        self._hold(Book(state, parents, guard, pins, names, depth, ready, _table(slots), free))
         self._do["rebuild"](self._at)
 
     def _hold(self, book: Book) -> None:
@@ -111,7 +119,7 @@ class Store:
         book.places[:] = 0
         self._do["rebuild"](self._at)
         slots = len(book.names)
-        if book.left[0] < max(names, slots // 16):
+        if book.free[NUMBER] < max(names, slots // 16):
             self._grow(slots + names)
             self._do["rebuild"](self._at)
 
@@ -119,9 +127,9 @@ class Store:
         """Have room for more slots, and an empty table."""
         old, state = self._book, grow(self._book.state, slots)
         slots = len(state.where)
-        longer = {name: _longer(getattr(old, name), slots) for name in _BY_SLOT}
-        places, free, left = _table(slots)
-        self._hold(old._replace(state=state, places=places, free=free, left=left, **longer))
+        arrays = {name: getattr(old, name) for name in _BY_SLOT}
+        longer = {name: _longer(each, slots) for name, each in arrays.items() if len(each) > 1}
+        self._hold(old._replace(state=state, places=_table(slots), **longer))
 
     def __len__(self) -> int:
         """Return how many blocks are cached, those on their way in among them."""
@@ -283,10 +291,9 @@ def _longer(array: NDArray[Any], length: int) -> NDArray[Any]:
     return np.append(array, np.zeros(length - len(array), array.dtype))
 
 
-def _table(slots: int) -> tuple[SlotArray, SlotArray, Ints]:
-    """Return an empty table for so many slots, and room for the list of those that are free."""
-    places = 1 << int(2 * slots - 1).bit_length()
-    return np.zeros(places, np.int32), np.empty(slots, np.int32), np.zeros(1, np.int64)
+def _table(slots: int) -> SlotArray:
+    """Return an empty table for so many slots, at most two thirds of which they fill."""
+    return np.zeros(1 << int(slots * 3 // 2).bit_length(), np.int32)
 
 
 def _flat(ids: Ints) -> Ints:

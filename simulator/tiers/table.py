@@ -35,27 +35,35 @@ def find(places: Any, names: Any, name: int) -> int:
     return slot
 
 
-def enter(places: Any, names: Any, free: Any, left: Any, ids: Any, out: Any, count: int) -> None:
-    """Write the slots of the first `count` names to `out`; new names take the last free ones."""
+NUMBER, FIRST = 0, 1
+"""How many slots are free, and the first of them. A free slot's parent is the next free one."""
+
+
+def enter(places: Any, names: Any, parents: Any, free: Any, ids: Any, out: Any, count: int) -> None:
+    """Write the slots of the first `count` names to `out`; new names take free ones."""
     for i in range(count):
         at = place(places, names, ids[i])
         if places[at] == 0:
-            left[0] -= 1
-            places[at] = free[left[0]]
-            names[free[left[0]]] = ids[i]
+            slot = free[FIRST]
+            free[FIRST] = parents[slot]
+            free[NUMBER] -= 1
+            parents[slot] = 0
+            places[at] = slot
+            names[slot] = ids[i]
         out[i] = places[at]
 
 
-def rebuild(where: Any, hold: Any, places: Any, names: Any, free: Any, left: Any) -> None:
-    """Fill an empty table with the slots in use, and list the others in ``free[:left[0]]``.
+def rebuild(where: Any, hold: Any, places: Any, names: Any, parents: Any, free: Any) -> None:
+    """Fill an empty table with the slots in use, and list the others as free.
 
     A slot is in use while its block is cached, is a ghost of the policy, is pinned, or is the
     parent of a cached block.
     """
-    left[0] = 0
+    free[NUMBER], free[FIRST] = 0, 0
     for slot in range(len(where) - 1, SLOT0 - 1, -1):
         if where[slot] == 0 and hold[slot] == 0:
-            free[left[0]] = slot
-            left[0] += 1
+            parents[slot] = free[FIRST]
+            free[FIRST] = slot
+            free[NUMBER] += 1
         else:
             places[place(places, names, names[slot])] = slot

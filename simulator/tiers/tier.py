@@ -63,11 +63,11 @@ class Counts:
 class Tier:
     """A tier of one replica, or of all."""
 
-    def __init__(self, spec: TierSpec, engine_tokens: int) -> None:
+    def __init__(self, spec: TierSpec, engine_tokens: int, deep: bool = True) -> None:
         self.spec, self.counts = spec, Counts()
         self.blocks = spec.block_tokens // engine_tokens
         where = f"tiers.{spec.name}.capacity"
-        self.store = Store(spec.eviction, spec.capacity_blocks, where)
+        self.store = Store(spec.eviction, spec.capacity_blocks, where, deep)
         counted = max(spec.store_after_uses, spec.promote_after_uses) > 1
         self.tracker = Tracker(spec.tracked, f"tiers.{spec.name}.tracked") if counted else None
         self.staged = 0
