@@ -99,7 +99,7 @@ def _store(builder: Any, at: Any, value: Any) -> None:
 
 def _load(builder: Any, at: Any) -> Any:
     """Load each member by itself; what the code does not use is never loaded."""
-    from llvmlite import ir  # type: ignore[import-untyped]
+    from llvmlite import ir
 
     kind = at.type.pointee
     if not hasattr(kind, "elements"):
