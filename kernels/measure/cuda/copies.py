@@ -30,7 +30,8 @@ ENDS = {"in": ("host", "gpu"), "out": ("gpu", "host"), "both": ("host and gpu", 
 MOST_BYTES, MOST_PIECES = 2**26, 1024
 """Of one call and direction."""
 ARENA_BYTES = 2**29
-"""On each side and for each direction, several times the host's caches."""
+"""On each side and for each direction, several times the host's caches; a power of two, so that
+pieces fill it."""
 
 
 class Copies:
@@ -40,7 +41,8 @@ class Copies:
 
     def __init__(self, quick: bool, number: int) -> None:
         self._quick, self._number = quick, number
-        self._arena = min(ARENA_BYTES, memory_bytes(number) // 16)
+        fitting = memory_bytes(number) // 16
+        self._arena = min(ARENA_BYTES, 1 << (fitting.bit_length() - 1))
 
     def points(self) -> Sequence[Point]:
         """Return pinned copies of all sizes, of one piece, and fewer of every other kind."""

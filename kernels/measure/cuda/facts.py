@@ -11,6 +11,14 @@ from tierlab.kernels.base.errors import BadInput
 from tierlab.kernels.measure.provenance import Facts, cpu_facts
 
 _QUERY = "driver_version,clocks.sm,clocks.max.sm,clocks.mem,power.limit,temperature.gpu"
+_FAILURES = (
+    ("runtime", "CUDARuntimeError"),
+    ("driver", "CUDADriverError"),
+    ("memory", "OutOfMemoryError"),
+    ("cublas", "CUBLASError"),
+    ("compiler", "CompileException"),
+    ("nvrtc", "NVRTCError"),
+)
 _OTHER = "--device cpu, or a machine with an NVIDIA GPU"
 
 
@@ -38,15 +46,20 @@ def require_gpu(number: int) -> None:
 
 
 def failures() -> tuple[type[Exception], ...]:
-    """Return the exceptions by which a GPU tells that it failed."""
+    """Return the exceptions by which a GPU, or a library that it needs, tells that it failed."""
+    found = (_failure(module, name) for module, name in _FAILURES)
+    return (ImportError, *(each for each in found if each is not None))
+
+
+def _failure(module: str, name: str) -> type[Exception] | None:
+    """Return an exception of CuPy; None where the library behind it cannot be loaded."""
     import cupy
 
-    cuda = cupy.cuda
-    return (
-        cuda.runtime.CUDARuntimeError,
-        cuda.driver.CUDADriverError,
-        cuda.memory.OutOfMemoryError,
-    )
+    try:
+        found: type[Exception] = getattr(getattr(cupy.cuda, module), name)
+    except (AttributeError, ImportError):
+        return None
+    return found
 
 
 @contextmanager
@@ -85,12 +98,23 @@ def clock_hz(number: int) -> float:
 
 def gpu_facts(number: int) -> Facts:
     """Return what driver and runtime tell of the GPU, and of the host it is in."""
+    host = cpu_facts()
+    with guarded(number):
+        found = _told_by_runtime(number)
+    return {
+        **found,
+        **_told_by_driver(number),
+        "host": host["device"],
+        "cores": host["cores"],
+        "kernel": host["kernel"],
+    }
+
+
+def _told_by_runtime(number: int) -> Facts:
     import cupy
 
-    runtime = cupy.cuda.runtime
-    device = cupy.cuda.Device(number)
+    runtime, device = cupy.cuda.runtime, cupy.cuda.Device(number)
     name = runtime.getDeviceProperties(number)["name"]
-    host = cpu_facts()
     return {
         "device": name.decode() if isinstance(name, bytes) else str(name),
         "memory_bytes": memory_bytes(number),
@@ -99,10 +123,6 @@ def gpu_facts(number: int) -> Facts:
         "l2_bytes": int(device.attributes["L2CacheSize"]),
         "cuda_driver": runtime.driverGetVersion(),
         "cuda_runtime": runtime.runtimeGetVersion(),
-        **_told_by_driver(number),
-        "host": host["device"],
-        "cores": host["cores"],
-        "kernel": host["kernel"],
     }
 
 

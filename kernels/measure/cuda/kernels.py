@@ -8,6 +8,8 @@ from dataclasses import fields, is_dataclass, replace
 from itertools import cycle
 from typing import Any
 
+import numpy as np
+
 from tierlab.kernels.base.errors import BrokenLaw
 from tierlab.kernels.measure.arguments import arrays, rotated
 from tierlab.kernels.measure.check import check_result
@@ -55,7 +57,7 @@ class GpuKernels:
                 here = tuple(to_host(a) for a in arguments)
                 check_result(operation, here, to_host(result), str(point.columns["dtype"]))
             else:
-                _check_finite(operation.name, result)
+                _check_there(operation.name, arguments, result)
             turn = cycle(rotated(arguments, ROTATED_BYTES))
             return device_samples(lambda: function(*next(turn)), until, self._number)
 
@@ -65,19 +67,26 @@ def _bytes(point: Point) -> float:
 
 
 def to_host(value: Any) -> Any:
-    """Return arrays, and those in tuples and dataclasses, as NumPy's."""
+    """Return arrays, and those in tuples and dataclasses, as NumPy's; float16 as float32."""
     if isinstance(value, tuple):
         return tuple(to_host(v) for v in value)
     if hasattr(value, "get"):
-        return value.get()
+        here = value.get()
+        return here.astype(np.float32) if here.dtype == np.float16 else here
     if is_dataclass(value) and not isinstance(value, type):
         return replace(value, **{f.name: to_host(getattr(value, f.name)) for f in fields(value)})
     return value
 
 
-def _check_finite(name: str, result: Any) -> None:
+def _check_there(name: str, arguments: tuple[Any, ...], result: Any) -> None:
+    """Check a large result on the GPU: scattered blocks arrived, anything else is finite."""
     import cupy
 
+    if name == "scatter":
+        cache, ids, data = arguments
+        if not bool((cache[ids] == data).all()):
+            raise BrokenLaw("scatter did not write its blocks")
+        return
     parts = list(arrays(result if isinstance(result, tuple) else (result,)))[:1]
     if not all(bool(cupy.isfinite(a).all()) and bool((a != 0).any()) for a in parts):
         raise BrokenLaw(f"{name} wrote nothing, or no finite numbers")
