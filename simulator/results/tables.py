@@ -1,8 +1,9 @@
 """The tables of a run as Polars frames; every column is documented here.
 
 `REQUESTS` has one row a request in order of the trace, `STEPS` one row for consecutive steps of one
-replica with the same batch, in order of their start. Times are simulated seconds from the first
-arrival of the trace.
+replica with the same batch, in order of their start, `TIERS` one row a moment and tier where there
+are tiers below HBM; a tier that all replicas share stands under each. Times are simulated seconds
+from the first arrival of the trace.
 """
 
 from __future__ import annotations
@@ -50,6 +51,13 @@ STEPS = {
     "kv_bytes": "KV bytes held on one GPU after the last step",
     "preemptions": "requests of this replica that lost their KV so far",
 }
+TIERS = {
+    "time_s": "when; at most 512 moments of each replica, evenly spread, and the end",
+    "replica": "the replica whose tiers these are, from 0",
+    "tier": "hbm, dram, cxl, ssd or remote",
+    "held_bytes": "bytes held, copies on their way too; null of HBM, which `STEPS` tells",
+    "reused_tokens": "prompt tokens that it has served so far, as the summary counts them",
+}
 
 
 def requests_frame(run: Run) -> pl.DataFrame:
@@ -92,3 +100,18 @@ def steps_frame(run: Run) -> pl.DataFrame:
     counts = [name for name in STEPS if not name.endswith(("_s", "_bytes"))]
     frame = pl.DataFrame({name: columns[name] for name in STEPS})
     return frame.with_columns(pl.col(counts).cast(pl.Int64))
+
+
+def tiers_frame(run: Run) -> pl.DataFrame:
+    """Return the tiers over time, with the columns of `TIERS`; empty where there is HBM alone."""
+    import polars as pl
+
+    rows = [
+        (sample.time_s, replica, tier, sample.held_bytes.get(tier), tokens)
+        for replica, tiering in enumerate(run.tierings)
+        for sample in tiering.samples(run.simulated_s)
+        for tier, tokens in sample.reused_tokens.items()
+    ]
+    kinds = (pl.Float64, pl.Int64, pl.String, pl.Float64, pl.Int64)
+    schema = dict(zip(TIERS, kinds, strict=True))
+    return pl.DataFrame(rows, schema=schema, orient="row")

@@ -9,7 +9,7 @@ from typing import Any
 
 from tierlab.simulator.results.folder import new_folder
 from tierlab.simulator.results.manifest import dump_json, manifest
-from tierlab.simulator.results.tables import requests_frame, steps_frame
+from tierlab.simulator.results.tables import requests_frame, steps_frame, tiers_frame
 from tierlab.simulator.serving.run import Run
 
 VOLATILE = ("wall_s",)
@@ -38,6 +38,8 @@ def write_run(
     with new_folder(target) as folder:
         requests_frame(run).write_parquet(folder / "requests.parquet")
         steps_frame(run).write_parquet(folder / "steps.parquet")
+        if run.tierings:
+            tiers_frame(run).write_parquet(folder / "tiers.parquet")
         (folder / "summary.json").write_text(dump_json(steady) + "\n", encoding="utf-8")
         (folder / "timing.json").write_text(dump_json(timing) + "\n", encoding="utf-8")
         for name, text in (extra or {}).items():

@@ -25,8 +25,10 @@ from tierlab.simulator.serving.engine.compiled import lookups
 from tierlab.simulator.serving.engine.state import Core
 from tierlab.simulator.serving.estimates import Estimates
 from tierlab.simulator.serving.places import Places
+from tierlab.simulator.serving.samples import Sample, Samples
 from tierlab.simulator.tiers.hierarchy import Hierarchy
 from tierlab.simulator.tiers.moves import Found, Load, Prefetch
+from tierlab.simulator.tiers.spec import HBM
 
 Ints = NDArray[np.int64]
 
@@ -66,6 +68,7 @@ class Tiering:
         self._told: dict[int, int] = {}
         self._prefetching: dict[int, Prefetch] = {}
         self._layers: list[Layerwise] = []
+        self._samples = Samples()
 
     def arrived(self, row: int, queue: Callable[[int], None]) -> None:
         """Take note of a request that arrives; `queue` it now or once its prefetch is over."""
@@ -133,6 +136,17 @@ class Tiering:
             left = self._taken(state.LEFT, core.left)
             self.copier.copy(self.tiers.evicted_from_hbm(left, self.env.now))
         core.real[state.STRETCH] = 1.0 if self.by_layer else self.copier.stretch()
+        if self._samples.due(self.env.now):
+            self._samples.add(self._sample(self.env.now))
+
+    def samples(self, end_s: float) -> list[Sample]:
+        """Return what the tiers held and had served over time, up to the end of the run."""
+        return self._samples.rows(self._sample(end_s))
+
+    def _sample(self, now_s: float) -> Sample:
+        held = {t.spec.name: len(t.store) * t.spec.block_bytes for t in self.tiers.tiers}
+        hbm = int(self.core.reg[state.REUSED])
+        return Sample(now_s, held, {HBM: hbm, **{name: self.reused.get(name, 0) for name in held}})
 
     def _taken(self, count: int, entries: NDArray[Any]) -> NDArray[Any]:
         number = int(self.core.reg[count])
