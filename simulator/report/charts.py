@@ -19,6 +19,8 @@ from tierlab.simulator.report.figures import shown
 Floats = NDArray[np.float64]
 SERIES = 7
 """Colours; beyond them they come again, dashed."""
+LEAST = 1e-12
+"""A logarithmic axis takes what is less for nothing."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ def linear(title: str, kind: str, values: Sequence[Floats], *, zero: bool = True
 def logarithmic(title: str, kind: str, values: Sequence[Floats]) -> Axis:
     """Return a logarithmic axis that holds all values above zero; at most six decades."""
     joined = np.concatenate(list(values))
-    joined = joined[joined > 0]
+    joined = joined[joined > LEAST]
     if not len(joined):
         return Axis(title, kind, 0.1, 1.0, log=True)
     high = float(joined.max()) * 1.05

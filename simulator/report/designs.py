@@ -40,14 +40,37 @@ _SILENT = ("title",)
 
 def differences(runs: Sequence[RunData]) -> dict[str, list[Any]]:
     """Return the keys of the scenarios that differ -> the value of each run."""
-    scenarios = [dict(flat(run.scenario)) for run in runs]
+    scenarios = [_settled(run) for run in runs]
     keys = dict.fromkeys(key for scenario in scenarios for key in scenario)
     values = {key: [scenario.get(key) for scenario in scenarios] for key in keys}
     return {
         key: found
         for key, found in values.items()
-        if key not in _SILENT and any(value != found[0] for value in found)
+        if key not in _SILENT and len({repr(value) for value in _said(key, found)}) > 1
     }
+
+
+def _said(key: str, values: Sequence[Any]) -> list[Any]:
+    """Return what is compared: of a tier's keys, only those of runs that have the tier."""
+    tier = key.startswith("tiers.") and key.count(".") > 1
+    return [value for value in values if value is not None] if tier else list(values)
+
+
+def _settled(run: RunData) -> dict[str, Any]:
+    """Return the scenario flat: axes that its preset fills, and nothing of tiers not there."""
+    scenario = dict(flat(run.scenario))
+    for axis, policy in run.manifest["resolved"].get("design", {}).items():
+        if scenario.get(f"design.{axis}") is None:
+            scenario[f"design.{axis}"] = policy
+    absent = [
+        name
+        for name, tier in run.scenario.get("tiers", {}).items()
+        if isinstance(tier, dict) and not (tier.get("capacity", 1) or tier.get("hbm_ratio"))
+    ]
+    for key in scenario:
+        if key.startswith(tuple(f"tiers.{name}." for name in absent)):
+            scenario[key] = 0.0 if key.endswith(".capacity") else None
+    return scenario
 
 
 def side_by_side(runs: Sequence[RunData]) -> str:

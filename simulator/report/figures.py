@@ -116,7 +116,9 @@ _WRITTEN = {
 def setting(key: str, value: Any) -> str:
     """Write the value of a scenario's key."""
     if isinstance(value, float | int) and not isinstance(value, bool):
-        return shown(value, figure(key).kind)
+        kind = figure(key).kind
+        decimal = kind == "bytes" and value >= 1e9 and value % 1e9 == 0
+        return si(float(value), "B") if decimal else shown(value, kind)
     return str(value)
 
 

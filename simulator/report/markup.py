@@ -69,7 +69,9 @@ def delta(value: Any, base: Any, known: Figure) -> str:
     word = {True: "good", False: "bad", None: "same"}[better]
     told = {True: "better", False: "worse", None: ""}[better]
     size = f"{abs(part):.0%}" if abs(part) >= 0.1 else f"{abs(part):.1%}"
-    if part > 9.995:
+    if known.kind == "share":
+        size = f"{100 * abs(value - base):.3g} points"
+    elif part > 9.995:
         size = f"{value / base:.0f}×"
     arrow = "▲" if part > 0 else "▼"
     return f'<small class="{word}" title="{told}">{arrow} {size}</small>'

@@ -218,7 +218,11 @@
         if (bound.column === state.y && y.at(bound.bound) >= 0 && y.at(bound.bound) <= 1) path("bound", `M0 ${1000 - 1000 * y.at(bound.bound)}H1000`);
       }
       const line = [...front].sort((a, b) => value(a, state.x) - value(b, state.x));
-      path("frontier", line.map((i, n) => `${n ? "L" : "M"}${1000 * x.at(value(i, state.x))} ${1000 - 1000 * y.at(value(i, state.y))}`).join("") || "M0 0");
+      const turn = (px, py) => high(state.x) ? `V${py}H${px}` : `H${px}V${py}`;
+      path("frontier", line.map((i, n) => {
+        const [px, py] = [1000 * x.at(value(i, state.x)), 1000 - 1000 * y.at(value(i, state.y))];
+        return n ? turn(px, py) : `M${px} ${py}`;
+      }).join("") || "M0 0");
       canvas.append(svg);
       xs.append(...x.ticks.map(t => label("left", x.at(t), write(t, kx))));
       ys.append(...y.ticks.map(t => label("bottom", y.at(t), write(t, ky))));

@@ -33,6 +33,7 @@ def of_sweep(sweep: SweepData, number: int) -> str:
         ],
     )
     parts = [
+        paragraph("Of the first point; keys that vary change them."),
         *_provenance([(sweep.name, manifest)]),
         _inputs([(sweep.name, manifest)]),
         details("What varies", axes),
