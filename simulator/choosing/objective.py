@@ -154,8 +154,13 @@ def parse_objective(text: str, columns: Collection[str], where: str = "--objecti
     column = column_of(name.strip(), columns)
     if column not in columns:
         raise BadInput(where, f"no point has a figure {name!r}", _hint(name, columns))
-    high = way == "max" if colon else bool(_HIGH.search(column))
+    high = way == "max" if colon else is_high(column)
     return Objective(name.strip(), column, high)
+
+
+def is_high(column: str) -> bool:
+    """Say whether more of a figure is better: rates, shares, and what is largest."""
+    return bool(_HIGH.search(column))
 
 
 def _hint(name: str, columns: Collection[str]) -> str:

@@ -55,9 +55,9 @@ def compare(
     if timeseries is not None and measured is None:
         raise BadInput("--timeseries", "a run has its own", "only beside --measured FILE")
     if plot is not None:
-        from tierlab.simulator.comparison.page import check_page
+        from tierlab.simulator.pages.document import check_page
 
-        check_page(plot)
+        check_page(plot, "--plot")
     if measured is not None:
         held, names = hold_measured(folder, measured, timeseries), ("simulated", "measured")
     else:

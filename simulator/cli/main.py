@@ -21,6 +21,7 @@ COMMANDS = {
     "plan": ("tierlab.simulator.cli.plan:plan", "Say what fits, and how fast it can be."),
     "sweep": ("tierlab.simulator.cli.sweep:sweep", "Run many points of a scenario."),
     "choose": ("tierlab.simulator.cli.sweep:choose", "Choose among the points of a sweep."),
+    "report": ("tierlab.simulator.cli.report:report", "Write runs and sweeps as one page."),
     "compare": ("tierlab.simulator.cli.compare:compare", "Hold a run against measurements."),
     "calibrate": ("tierlab.simulator.cli.calibrate:calibrate", "Fit time models."),
     "predict": ("tierlab.simulator.cli.predict:predict", "Predict times of shapes."),

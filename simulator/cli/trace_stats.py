@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tierlab.kernels.base.errors import BadInput
 from tierlab.simulator.cli import options, trace_options
 
 if TYPE_CHECKING:
@@ -58,7 +57,9 @@ def stats(
     """
     kv = _kv_model(model)
     if output is not None:
-        _check_page(output)
+        from tierlab.simulator.pages.document import check_page
+
+        check_page(output.expanduser(), "-o")
     source = trace_options.Source(trace, log_format, column_map, seed, skip_bad)
     log = trace_options.read_log(source, jitter=False, as_json=as_json)
     from tierlab.traces.statistics.summary import measure, summary
@@ -82,14 +83,6 @@ def _kv_model(name: str | None) -> KvModel | None:
 
     found = load_model(name)
     return KvModel(found.name, kv_bytes_per_token(found))
-
-
-def _check_page(output: Path) -> None:
-    """Refuse a place that holds something else than a page."""
-    if output.suffix.lower() not in (".html", ".htm"):
-        raise BadInput("-o", f"{output} is no page", "a path that ends in .html")
-    if output.expanduser().is_dir():
-        raise BadInput("-o", f"{output} is a folder", "a path that ends in .html")
 
 
 def _spread_arrivals(log: Reading, seed: int) -> NDArray[np.float64]:

@@ -3,34 +3,20 @@
 from __future__ import annotations
 
 import html
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tierlab.kernels.base.errors import BadInput
 from tierlab.simulator.comparison.overtime import AGAIN
 from tierlab.simulator.comparison.served import METRICS, Floats, Served
 from tierlab.simulator.comparison.timeline import SERIES, Timeline
+from tierlab.simulator.pages import document
 from tierlab.simulator.trace_plots import COLOURS, Plot, cumulative
-from tierlab.simulator.trace_report import STYLE
 
 Named = tuple[str, str]
 _AXIS = {"gridcolor": "#e8eaf0", "zeroline": False, "automargin": True, "linecolor": "#c9cdd8"}
-
-
-def check_page(target: Path) -> None:
-    """Refuse a target that is no page.
-
-    Raises
-    ------
-    BadInput
-        Another ending than .html, or a folder.
-    """
-    if target.suffix.lower() not in (".html", ".htm") or target.is_dir():
-        raise BadInput("--plot", f"{target} is no page", "a path that ends in .html")
 
 
 def write_page(
@@ -51,15 +37,7 @@ def write_page(
         The place cannot be written.
     """
     text = _page(title, names, [*_over_time(names, lines), *_shares(names, runs)])
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(target)
-    except OSError as error:
-        what = f"cannot write {target}: {error.strerror or error}"
-        raise BadInput("--plot", what, "a path in a folder that can be written") from None
-    finally:
-        partial.unlink(missing_ok=True)
+    document.write_page(text, target, "--plot")
 
 
 def _page(title: str, names: Named, drawn: list[Plot]) -> str:
@@ -74,13 +52,11 @@ def _page(title: str, names: Named, drawn: list[Plot]) -> str:
         f"[{data}].forEach((figure, i) => Plotly.newPlot(`plot${{i}}`, figure.data, "
         "figure.layout, {responsive: true, displayModeBar: false}));"
     )
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{name}</title><style>{STYLE}</style><script>{get_plotlyjs()}</script></head>"
-        f'<body><h1>{name}</h1><p class="from">tierlab compare: {names[0]} and {names[1]}</p>'
-        f'<div class="grid">{sections}</div><script>{script}</script></body></html>\n'
+    body = (
+        f'<h1>{name}</h1><p class="from">tierlab compare: {names[0]} and {names[1]}</p>'
+        f'<div class="grid">{sections}</div>'
     )
+    return document.document(title, body, head=get_plotlyjs(), foot=script)
 
 
 def _over_time(names: Named, lines: tuple[Timeline, Timeline] | None) -> Iterator[Plot]:

@@ -85,7 +85,7 @@ def read_summary(folder: Path) -> dict[str, Any]:
     BadInput
         There is none, or it is broken.
     """
-    return _object(folder / "summary.json")
+    return read_object(folder / "summary.json")
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -96,10 +96,17 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     BadInput
         There is none, or it is broken.
     """
-    return _object(folder / MARK)
+    return read_object(folder / MARK)
 
 
-def _object(path: Path) -> dict[str, Any]:
+def read_object(path: Path) -> dict[str, Any]:
+    """Return the object of a JSON file that tierlab wrote.
+
+    Raises
+    ------
+    BadInput
+        There is none, or it is broken.
+    """
     try:
         found = json.loads(read_text(path, str(path.parent)))
     except (json.JSONDecodeError, RecursionError):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tierlab.hwmodels.time.times import SOURCES
-from tierlab.simulator.metrics.cost import joules, usd
+from tierlab.simulator.metrics.cost import joules, joules_by_part, usd, usd_per_h_by_part
 from tierlab.simulator.metrics.latency import Latencies
 from tierlab.simulator.metrics.quantiles import spread
 from tierlab.simulator.metrics.tiers import link_figures, tier_figures
@@ -93,6 +93,8 @@ def _cost(run: Run) -> dict[str, Any]:
         ),
         "joules_per_output_token": joules(run) / output if output else None,
         "usd_total": dollars,
+        "usd_per_h": usd_per_h_by_part(run),
+        "joules": joules_by_part(run),
     }
 
 

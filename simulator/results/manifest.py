@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tierlab.simulator.results.inputs import input_files
+from tierlab.simulator.results.provenance import provenance
 from tierlab.simulator.scenario.schema import Scenario
 from tierlab.simulator.serving.run import Run
 
@@ -28,6 +29,7 @@ def manifest(run: Run) -> dict[str, Any]:
         "scenario": scenario.model_dump(),
         "resolved": _resolved(run),
         "inputs": _inputs(scenario, run.trace.source_sha256),
+        "provenance": provenance(run.parts),
     }
 
 

@@ -40,14 +40,25 @@ def tiers_usd_per_h(setting: Setting, sizes_bytes: Mapping[str, float]) -> float
     BadInput
         A memory has no price, or the hardware has no place for a tier.
     """
+    return sum(usd_per_h_of_tiers(setting, sizes_bytes).values())
+
+
+def usd_per_h_of_tiers(setting: Setting, sizes_bytes: Mapping[str, float]) -> dict[str, float]:
+    """Return the same tier by tier.
+
+    Raises
+    ------
+    BadInput
+        As `tiers_usd_per_h`.
+    """
     prices = setting.parts.prices
     included = prices.included_dram_bytes_per_gpu * gpus_of(setting)
-    usd = 0.0
+    usd = {}
     for name, size in sizes_bytes.items():
         device, total = setting.device(name), size * setting.instances(name)
         if isinstance(device, Host):
             included, total = max(0.0, included - total), max(0.0, total - included)
-        usd += _usd_per_h(prices, device, total)
+        usd[name] = _usd_per_h(prices, device, total)
     return usd
 
 

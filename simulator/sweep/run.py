@@ -14,6 +14,7 @@ from tierlab.kernels.base.errors import BadInput
 from tierlab.simulator.choosing.objective import check_asked
 from tierlab.simulator.results.inputs import input_files
 from tierlab.simulator.results.manifest import LIBRARIES, sha256
+from tierlab.simulator.results.provenance import provenance
 from tierlab.simulator.sweep.execute import rows_of
 from tierlab.simulator.sweep.frame import key_columns
 from tierlab.simulator.sweep.points import Point, check_points, data_of, points_of
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from tierlab.simulator.scenario.schema import Scenario
+    from tierlab.simulator.serving.build import Parts
 
 Progress = Callable[[int, int], None]
 
@@ -100,7 +102,7 @@ def run_sweep(
     checked = check_points(sweep, points)
     keys = key_columns(sweep.keys, [point.values for point in points])
     inputs = _inputs(sweep, [each for each in checked if not isinstance(each, BadInput)])
-    _probe(sweep, checked)
+    known = _probe(sweep, checked)
     with ExitStack() as stack:
         place = folder or Path(stack.enter_context(tempfile.TemporaryDirectory())) / "sweep"
         stack.enter_context(opened(place, asked(sweep, inputs), resume))
@@ -117,7 +119,7 @@ def run_sweep(
             _run(sweep, left, store, jobs, ray, progress)
         except KeyboardInterrupt:
             raise Interrupted(folder, len(store.done), sweep.size) from None
-        frame = store.finish(keys, manifest(sweep, inputs))
+        frame = store.finish(keys, manifest(sweep, inputs) | {"provenance": known})
         return Swept(sweep, frame, len(points) - len(there))
 
 
@@ -156,35 +158,38 @@ def _run(
             progress(count, len(left))
 
 
-def _probe(sweep: Sweep, checked: Sequence[Scenario | BadInput]) -> None:
-    """Refuse a sweep of which no point can be built, or the log not read, before anything runs."""
+def _probe(sweep: Sweep, checked: Sequence[Scenario | BadInput]) -> dict[str, Any]:
+    """Refuse a sweep of which no point can be built, or the log not read, before anything runs.
+
+    Return where the numbers of the first point that can be built come from.
+    """
     first: BadInput | None = None
     for found in checked:
         if isinstance(found, BadInput):
             continue
         try:
-            _prepare(found, sweep)
+            return provenance(_prepare(found, sweep))
         except BadInput as error:
             first = first or error
-        else:
-            return
     if first is not None:
         raise BadInput(sweep.name, f"no point can run; the first: {first.line()}")
+    return {}
 
 
-def _prepare(scenario: Scenario, sweep: Sweep) -> None:
+def _prepare(scenario: Scenario, sweep: Sweep) -> Parts:
     """Build what a point names and read its log; in this process, points find it in memory."""
     from tierlab.simulator.choosing.maxrate import at_multiple, check_level
     from tierlab.simulator.serving.build import build
     from tierlab.simulator.workload import keep_logs, load_workload
 
     keep_logs()
-    build(scenario)
+    parts = build(scenario)
     if sweep.max_rate is not None:
         check_level(scenario, sweep.max_rate)
         at_multiple(scenario, 1.0)
     if sweep.plan is None:
         load_workload(scenario.workload, scenario.seed)
+    return parts
 
 
 def _inputs(sweep: Sweep, scenarios: Sequence[Scenario]) -> dict[str, str]:

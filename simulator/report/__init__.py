@@ -1,0 +1,1 @@
+"""Runs and sweeps as one page from which people decide."""
