@@ -39,6 +39,7 @@ from tierlab.hwmodels.time.silicon.pooled import (
 from tierlab.hwmodels.time.silicon.registry import KERNELS
 from tierlab.simulator.cli.calibrate_from import calibrate_from
 
+PLAIN = ("decode_attention", "prefill_attention", "gemm")
 MLA = ("mla_decode", "mla_prefill")
 """Read of TensorRT-LLM: vLLM's tables hold whole MLA modules."""
 COUNTS = (50, 200, 1000, 8000)
@@ -106,11 +107,11 @@ def points(tables: Path | None) -> None:
 def ship(tables: Path | None, folder: Path) -> None:
     for system, name in DEVICES.items():
         target = folder / f"{name.lower()}.json"
-        calibrate_from("aiconfigurator", target, system=system, tables=tables)
+        calibrate_from("aiconfigurator", target, system=system, tables=tables, ops=PLAIN)
 
 
 def others(tables: Path | None, folder: Path) -> None:
-    plain = {"decode_attention", "prefill_attention", "gemm", *MLA}
+    plain = {*PLAIN, *MLA}
     for system, name in DEVICES.items():
         target = folder / f"{name.lower()}.json"
         for framework, ops in (("vllm", tuple(set(KERNELS) - plain)), ("trtllm", MLA)):
