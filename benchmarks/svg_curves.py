@@ -6,7 +6,8 @@ from pathlib import Path
 from svg_lines import ticks
 
 COLOURS = ("#2563a8", "#d9682b", "#2f8f6b", "#8a4fbf", "#b3342f", "#6b7280")
-WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 720, 300, 52, 600, 34, 262
+WIDTH, HEIGHT, LEFT, RIGHT, TOP, BOTTOM = 720, 300, 52, 600, 50, 262
+KEY = 84
 Curve = tuple[list[int], list[float]]
 
 
@@ -46,6 +47,5 @@ def draw(path: Path, title: str, curves: dict[str, Curve], marks: dict[str, floa
         parts.append(
             f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>'
         )
-        y = TOP + 16 * i
-        parts.append(f'<text x="{LEFT + 10}" y="{y + 12}" fill="{colour}">{name}</text>')
+        parts.append(f'<text x="{LEFT + KEY * i}" y="38" fill="{colour}">{name}</text>')
     path.write_text("\n".join([*parts, "</svg>"]) + "\n", encoding="utf-8")

@@ -3,10 +3,12 @@
     python benchmarks/validate_silicon.py [--tables DIR] datasheet [--write FILE]
     python benchmarks/validate_silicon.py [--tables DIR] points
     python benchmarks/validate_silicon.py [--tables DIR] ship FOLDER
+    python benchmarks/validate_silicon.py [--tables DIR] others FOLDER
 
 Held-out shapes of calibrated models are `tierlab validate`. `datasheet` leaves out an
 architecture as a whole and writes the constants of all; `points` shows the held-out error against
-the number of measurements fitted; `ship` writes the calibrations of the five devices. The tables
+the number of measurements fitted; `ship` writes the calibrations of the five devices, `others` adds
+to them what is not plain attention or GEMM. The tables
 are those of the PyPI package aiconfigurator-core (Apache-2.0; 0.12.0 was used), installed, or
 unpacked into DIR. docs/results/silicon.md keeps the output.
 """
@@ -34,8 +36,12 @@ from tierlab.hwmodels.time.silicon.pooled import (
     fit_pooled,
     leave_out,
 )
+from tierlab.hwmodels.time.silicon.registry import KERNELS
 from tierlab.simulator.cli.calibrate_from import calibrate_from
 
+PLAIN = ("decode_attention", "prefill_attention", "gemm")
+MLA = ("mla_decode", "mla_prefill")
+"""Read of TensorRT-LLM: vLLM's tables hold whole MLA modules."""
 COUNTS = (50, 200, 1000, 8000)
 
 
@@ -101,13 +107,24 @@ def points(tables: Path | None) -> None:
 def ship(tables: Path | None, folder: Path) -> None:
     for system, name in DEVICES.items():
         target = folder / f"{name.lower()}.json"
-        calibrate_from("aiconfigurator", target, system=system, tables=tables)
+        calibrate_from("aiconfigurator", target, system=system, tables=tables, ops=PLAIN)
+
+
+def others(tables: Path | None, folder: Path) -> None:
+    plain = {*PLAIN, *MLA}
+    for system, name in DEVICES.items():
+        target = folder / f"{name.lower()}.json"
+        for framework, ops in (("vllm", tuple(set(KERNELS) - plain)), ("trtllm", MLA)):
+            calibrate_from(
+                "aiconfigurator", target, system=system, framework=framework, tables=tables,
+                ops=tuple(sorted(ops)), onto=target,
+            )  # fmt: skip
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tables", type=Path)
-    parser.add_argument("what", choices=("datasheet", "points", "ship"))
+    parser.add_argument("what", choices=("datasheet", "points", "ship", "others"))
     parser.add_argument("folder", type=Path, nargs="?", default=Path("hwmodels/calibration"))
     parser.add_argument("--write", type=Path)
     given = parser.parse_args()
@@ -115,8 +132,11 @@ def main() -> None:
         datasheet(given.tables, given.write)
     elif given.what == "points":
         points(given.tables)
+    elif given.what == "others":
+        others(given.tables, given.folder)
     else:
         ship(given.tables, given.folder)
+        others(given.tables, given.folder)
 
 
 if __name__ == "__main__":

@@ -15,9 +15,9 @@ SYSTEMS = ("h200_sxm", "h100_sxm", "a100_sxm", "b200_sxm", "l40s")
 
 @click.command(
     epilog="""\b
-Reads the public tables of the PyPI package aiconfigurator-core (Apache-2.0): vLLM's decode and
-prefill attention and GEMM, bf16 and fp8. A quarter of the groups (heads, KV heads, head width; n,
-k) is left out of each fit and scored.
+Reads the public tables of the PyPI package aiconfigurator-core (Apache-2.0): decode and prefill
+attention, GEMM, and every other table that calibrate reads. A quarter of the groups (heads, KV
+heads, head width; n, k; ...) is left out of each fit and scored.
 
 \b
 Examples:
