@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 Progress = Callable[[int, int], None]
+LATE_S = 2.0
+"""What ends sooner shows no bar."""
 
 
 @contextmanager
@@ -51,12 +53,13 @@ class _Bar:
 
     def __call__(self, done: int, total: int) -> None:
         elapsed = self._clock() - self._began
-        if not self._shown and elapsed > 2.0:
-            self._bar.start()
+        if elapsed < LATE_S:
+            return
+        rate = f"{done / elapsed:,.{0 if done >= 10 * elapsed else 1}f} {self._unit}/s"
+        self._bar.update(self._task, completed=done, total=total, rate=rate)
+        if not self._shown:
+            self._bar.start()  # draws at once, so the total must be known by now
             self._shown = True
-        if self._shown:
-            rate = f"{done / elapsed:,.{0 if done >= 10 * elapsed else 1}f} {self._unit}/s"
-            self._bar.update(self._task, completed=done, total=total, rate=rate)
 
     def __exit__(self, *_: object) -> None:
         if self._shown:
