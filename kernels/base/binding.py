@@ -15,7 +15,7 @@ from dis import get_instructions
 from types import CodeType, FunctionType
 from typing import Any, Protocol
 
-from tierlab.kernels.base.held import load
+from tierlab.kernels.base.held import load, mark
 
 Compiled = Callable[..., Any]
 
@@ -75,7 +75,7 @@ class Binder:
         held
             `Held.type` of leading arguments: Python passes `Held.at` in their place.
         """
-        digest = hashlib.sha256(repr((self._inner_options, *map(str, held))).encode())
+        digest = hashlib.sha256(repr((self._inner_options, *map(mark, held))).encode())
         for text in sorted(_plain(reached) for reached in self._reached(function)):
             digest.update(text.encode())
         name = f"{function.__name__}_{digest.hexdigest()[:16]}"

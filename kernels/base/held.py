@@ -7,6 +7,7 @@ a tuple of other arrays needs another `Held`.
 
 from __future__ import annotations
 
+import hashlib
 from functools import cache
 from types import FunctionType
 from typing import Any
@@ -39,12 +40,21 @@ class Held:
         size = context.get_abi_sizeof(context.get_value_type(self.type))
         self._room = np.zeros(size // 8 + 1, np.int64)
         self.at = int(self._room.ctypes.data)
-        _put()(self.at, value)
+        _put(self.type)(self.at, value)
+
+
+def mark(kind: Any) -> str:
+    """Return what tells the numba type of a tuple from others, its module among it.
+
+    Compiled functions bear it in their names. Numba keeps the types of all versions of a function
+    in one file, and who reads that must be able to import them all.
+    """
+    return f"{kind.instance_class.__module__}.{kind}"
 
 
 @cache
-def _put() -> Any:
-    """Return a compiled function that lays a tuple down at an address."""
+def _put(kind: Any) -> Any:
+    """Return a compiled function that lays a tuple of a type down at an address."""
     from numba.core import types
     from numba.extending import intrinsic
 
@@ -59,8 +69,9 @@ def _put() -> Any:
 
         return types.void(at, value), generate
 
-    made = FunctionType(_into.__code__, {"_at": store}, "put")
-    made.__qualname__, made.__module__ = "put", __name__
+    name = f"put_{hashlib.sha256(mark(kind).encode()).hexdigest()[:16]}"
+    made = FunctionType(_into.__code__, {"_at": store}, name)
+    made.__qualname__, made.__module__ = name, __name__
     return compiled(made)
 
 

@@ -41,8 +41,8 @@ class Meters:
         gpus = list(system.gpus())
         self._gpu_row = {gpu: row for row, gpu in enumerate(gpus)}
         self._sm_use = {gpu: SmUse() for gpu in gpus}
-        watched = [self._rules.index[f"{gpu}:hbm"] for gpu in gpus]
-        self._work_on(new_state(_SLOTS, _WIDTH, self._rules.array(), watched, KEPT))
+        self._hbm = [self._rules.index[f"{gpu}:hbm"] for gpu in gpus]
+        self._work_on(new_state(_SLOTS, _WIDTH, self._rules.array(), self._hbm, KEPT))
 
     def _work_on(self, state: State) -> None:
         """Keep all flows in these arrays from now on."""
@@ -51,7 +51,7 @@ class Meters:
 
     def hbm_bytes_per_s(self, gpu: str) -> float:
         """Return what copies read and write of a GPU's HBM at this moment, bytes/s."""
-        return float(self._state.log[self._row(gpu), self._logged(gpu) - 1, 2])
+        return float(self._state.rule[self._hbm[self._row(gpu)], LOAD])
 
     def hbm_bytes(self, gpu: str, since_s: float, until_s: float | None = None) -> float:
         """Return the bytes that copies read and wrote in a GPU's HBM from one time to another.
