@@ -180,7 +180,7 @@
       if (key.levels.length < 2) return;
       const line = make("div", "chips"), name = make("span", "", key.label);
       name.title = key.name; line.append(name);
-      key.levels.slice(0, 24).forEach((level, i) => {
+      key.levels.slice(0, 80).forEach((level, i) => {
         const chip = make("button", "", level);
         chip.type = "button"; chip.setAttribute("aria-pressed", "true");
         chip.addEventListener("click", () => {
