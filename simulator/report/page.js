@@ -155,8 +155,13 @@
       const sign = name => high(name) ? -1 : 1, [sx, sy] = [sign(state.x), sign(state.y)];
       const able = rows.filter(i => data.meets[i] && value(i, state.x) !== null && value(i, state.y) !== null)
         .sort((a, b) => sx * (value(a, state.x) - value(b, state.x)) || sy * (value(a, state.y) - value(b, state.y)));
-      let best = Infinity;
-      return able.filter(i => { const v = sy * value(i, state.y); if (v < best) { best = v; return true; } return false; });
+      let best = Infinity, at = null;
+      return able.filter(i => {
+        const [u, v] = [value(i, state.x), sy * value(i, state.y)];
+        const on = v < best || (v === best && u === at);
+        if (on) [best, at] = [v, u];
+        return on;
+      });
     };
 
     const tools = make("div", "tools"), chips = make("div"), count = make("p", "count");
@@ -180,7 +185,7 @@
       if (key.levels.length < 2) return;
       const line = make("div", "chips"), name = make("span", "", key.label);
       name.title = key.name; line.append(name);
-      key.levels.slice(0, 24).forEach((level, i) => {
+      key.levels.slice(0, 80).forEach((level, i) => {
         const chip = make("button", "", level);
         chip.type = "button"; chip.setAttribute("aria-pressed", "true");
         chip.addEventListener("click", () => {

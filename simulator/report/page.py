@@ -84,6 +84,6 @@ def _workload(run: RunData) -> str:
 def _of_sweep(sweep: SweepData) -> str:
     manifest, choice = sweep.manifest, sweep.choice
     axes = " × ".join(f"{len(a['rows'])} {' + '.join(a['keys'])}" for a in manifest["axes"])
-    kind = "plans" if manifest.get("plan") else "simulated points"
+    kind = "plans" if manifest.get("plan") is not None else "simulated points"
     number = f"{len(choice.points):,} {kind}"
     return f"Sweep {sweep.name}: {axes} = {number}; tierlab {manifest['tierlab']}."

@@ -21,7 +21,8 @@ _Read = Callable[[RunData], series.Points | None]
 def sections(runs: Sequence[RunData]) -> Iterator[str]:
     """Yield the sections, the ones that decide first."""
     designs = [Design(run.name, run.figures) for run in runs]
-    yield section("designs", "Designs side by side", _reading(runs), side_by_side(runs))
+    title = "Designs side by side" if len(runs) > 1 else "The design"
+    yield section("designs", title, _reading(runs), side_by_side(runs))
     if len(runs) > 1:
         yield section("tradeoff", "Trade-off", explorer("runs", of_runs(runs)))
     yield section("latency", "Latency", grid(*map(draw, _latencies(runs))))
@@ -84,7 +85,13 @@ def _lines(
 
 
 def _over_time(runs: Sequence[RunData]) -> Iterator[Chart]:
-    yield from _timed(runs, "KV in HBM", "Held by requests, on one GPU.", "bytes", series.hbm_held)
+    yield from _timed(
+        runs,
+        "KV in HBM",
+        "Held by requests on one GPU, the most in each window.",
+        "bytes",
+        series.hbm_held,
+    )
     tiers = dict.fromkeys(
         tier for run in runs if run.tiers is not None for tier in run.tiers["tier"].unique()
     )

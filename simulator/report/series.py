@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -43,28 +44,33 @@ def shares(values: Floats) -> Points:
 
 
 def hbm_held(run: RunData) -> Points:
-    """Return the KV that requests hold in one GPU's HBM over time, the mean over replicas."""
-    edges = np.linspace(0.0, max(run.summary["simulated_s"], 1e-9), WINDOWS + 1)
-    total, replicas = np.zeros(WINDOWS), run.steps["replica"].unique().to_list()
-    for replica in replicas:
-        rows = run.steps.filter(run.steps["replica"] == replica)
-        total += _sampled(rows["end_s"].to_numpy(), rows["kv_bytes"].to_numpy(), edges[1:])
-    return edges[1:], total / max(len(replicas), 1)
+    """Return the KV that requests hold in one GPU's HBM: the most in each window and replica."""
+    return _most(run, "kv_bytes", np.max)
 
 
 def waiting(run: RunData) -> Points:
-    """Return the requests that wait, over time: the most in each window, all replicas."""
+    """Return the requests that wait: the most in each window, summed over replicas."""
+    return _most(run, "waiting", np.sum)
+
+
+def _most(run: RunData, column: str, together: Callable[..., Floats]) -> Points:
+    """Return the largest value of the steps that run in each window; 0 where none runs."""
     edges = np.linspace(0.0, max(run.summary["simulated_s"], 1e-9), WINDOWS + 1)
-    total = np.zeros(WINDOWS)
-    for replica in run.steps["replica"].unique().to_list():
-        rows = run.steps.filter(run.steps["replica"] == replica)
-        at = np.clip(
-            np.searchsorted(edges, rows["start_s"].to_numpy(), "right") - 1, 0, WINDOWS - 1
-        )
-        most = np.zeros(WINDOWS)
-        np.maximum.at(most, at, rows["waiting"].to_numpy().astype(np.float64))
-        total += most
-    return edges[:-1], total
+    tables = [np.zeros(WINDOWS)]
+    for steps in _replicas(run.steps):
+        first = _window(np.searchsorted(edges, steps["start_s"].to_numpy(), "right"))
+        last = _window(np.searchsorted(edges, steps["end_s"].to_numpy(), "left"))
+        most, values = np.zeros(WINDOWS), steps[column].to_numpy().astype(np.float64)
+        np.maximum.at(most, first, values)
+        for row in np.flatnonzero(last > first):
+            window = slice(first[row] + 1, last[row] + 1)
+            most[window] = np.maximum(most[window], values[row])
+        tables.append(most)
+    return edges[:-1], together(tables, axis=0)
+
+
+def _window(edge: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.clip(edge - 1, 0, WINDOWS - 1)
 
 
 def _sampled(times: Floats, values: Floats, at: Floats) -> Floats:

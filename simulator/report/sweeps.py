@@ -46,8 +46,13 @@ def sections(sweep: SweepData, number: int) -> Iterator[str]:
         drawn = (draw_bars(bars.sources(designs)),)
     else:
         drawn = ()
-    told = bullets([*_cautions(choice), *STANDING])
+    told = bullets([*_cautions(choice), *_standing(choice)])
     yield section(f"{name}-trust", "How far to trust it", told, grid(*drawn))
+
+
+def _standing(choice: Choice) -> tuple[str, ...]:
+    """Return what holds for every simulated point; plans simulate nothing."""
+    return STANDING if "simulated_s" in choice.points.columns else ()
 
 
 def _baseline(choice: Choice) -> Mapping[str, Any]:

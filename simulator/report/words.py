@@ -152,7 +152,7 @@ _SIGNS = {"<=": "≤", ">=": "≥", "!=": "≠", "==": "="}
 
 
 def _best_in(choice: Choice, objective: Objective, among: str) -> str:
-    row = choice.best(objective)
+    row = _undominated(choice, objective)
     if row is None:
         return ""
     known = figure(objective.column)
@@ -163,6 +163,17 @@ def _best_in(choice: Choice, objective: Objective, among: str) -> str:
     found = f"The {word}{by} {among} is point {row['point']} ({point_name(row, choice.keys)})"
     told = f"{found}: {_told(objective.column, row)}"
     return f"{told}; {beside}." if beside else f"{told}."
+
+
+def _undominated(choice: Choice, objective: Objective) -> dict[str, Any] | None:
+    """Return the best point; of several as good, the best in the objectives after it."""
+    best = choice.best(objective)
+    if best is None:
+        return None
+    column = objective.column
+    equal = [row for row in choice.front.to_dicts() if row[column] == best[column]]
+    signs = [(o.column, -1 if o.maximise else 1) for o in choice.objectives if o != objective]
+    return min(equal or [best], key=lambda row: [sign * row[name] for name, sign in signs])
 
 
 def _told(column: str, row: Mapping[str, Any]) -> str:

@@ -134,6 +134,8 @@ def test_latencies_and_occupancy_agree_with_the_summary(runs):
         x, y = series.shares(series.latencies(run)["ttft"])
         assert (y[0], y[-1]) == (0, 1)
         assert np.all(np.diff(x) >= 0)
+        most = run.summary["tiers"]["hbm"]["peak_bytes"]
+        assert series.hbm_held(run)[1].max() == pytest.approx(most)
     tiered = read_folders(runs)[0][1]
     _, held = series.held(tiered, "ssd")
     assert 0 < held.max() <= tiered.summary["tiers"]["ssd"]["peak_bytes"]

@@ -69,6 +69,11 @@ def test_a_sweep_names_its_best_point_and_its_bound():
     assert told[1].startswith("The best in TTFT, p99 of 2 points")
 
 
+def test_of_points_as_cheap_the_headline_takes_the_fastest():
+    frame = points(**{COST: [1.0, 1.0, 3.0], "ttft_p99_s": [9.0, 2.0, 1.0]})
+    assert "is point 1 (size 2)" in sweep_headline(choose(frame, ["size"], ["cost", "ttft"]))[0]
+
+
 def test_a_sweep_of_which_no_point_meets_the_bounds():
     frame = points(**{COST: [1.0, 2.0, 3.0], "ttft_p99_s": [9.0, 8.0, 7.0]})
     told = sweep_headline(choose(frame, ["size"], ["cost"], [parse_where("ttft<=2")]))
