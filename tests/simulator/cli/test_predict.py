@@ -5,7 +5,7 @@ import polars as pl
 import pytest
 
 SHAPES = {
-    "op": ["gemm", "decode_attention", "prefill_attention", "elementwise"],
+    "op": ["gemm", "decode_attention", "prefill_attention", "sample"],
     "batch": [None, 16, 1, None],
     "q_len": [None, 1, 2048, None],
     "kv_len": [None, 4096, 2048, None],
@@ -13,10 +13,10 @@ SHAPES = {
     "kv_heads": [None, 8, 8, None],
     "head_dim": [None, 128, 128, None],
     "kv_dtype": [None, "fp8", None, None],
-    "m": [512, None, None, None],
-    "n": [4096, None, None, None],
+    "m": [512, None, None, 16],
+    "n": [4096, None, None, 128256],
     "k": [4096, None, None, None],
-    "bytes": [None, None, None, 1_000_000],
+    "bytes": [None] * 4,
 }
 ADDED = {"seconds", "seconds_p10", "seconds_p90", "source", "extrapolated", "kernel"}
 
