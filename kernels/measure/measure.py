@@ -16,6 +16,8 @@ from tierlab.kernels.measure.point import Part
 from tierlab.kernels.measure.provenance import Facts, begin, cpu_facts, end
 from tierlab.kernels.measure.run import Budget, Measured, Report, run
 
+BUSY = 0.5
+"""Load average a core from which a person is told that others use the machine."""
 RESERVE_BYTES = 1500
 """Of a measurement, in journal and output together: free space asked for at the start."""
 
@@ -110,6 +112,9 @@ def _measured(
     report: Report | None,
     tell: Callable[[str], None],
 ) -> Measured:
+    if provenance["load_average_at_begin"] > BUSY * provenance["cores"]:
+        told = f"load average {provenance['load_average_at_begin']} on {provenance['cores']} cores"
+        tell(f"other programs are running ({told}): what is measured holds their share too")
     if journal.done:
         tell(f"goes on after {len(journal.done)} measurements in {journal.path}")
     found = run(parts, budget, journal, report)

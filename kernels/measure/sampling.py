@@ -12,6 +12,7 @@ import numpy as np
 
 LEAST, MOST = 3, 40
 """Samples of a point in one round."""
+FEW = 10
 SAMPLE_S = 1e-3
 """A sample repeats a shorter call until it lasts so long, for the clock's and the loop's sake."""
 MOST_REPEATS = 10_000
@@ -68,11 +69,13 @@ def summarise(rounds: Sequence[Sequence[float]]) -> Summary:
 
     The spread runs from the 10th to the 90th percentile of all samples, or from the lowest to
     the highest median of a round where that is wider: a machine that others use drifts more
-    between rounds than within one.
+    between rounds than within one. Of fewer than `FEW` samples a round, which hold no 10th
+    percentile, it runs from the lowest to the highest.
     """
     pooled = np.array(list(chain.from_iterable(rounds)))
     medians = [float(np.median(r)) for r in rounds]
-    low, middle, high = (float(v) for v in np.quantile(pooled, (0.1, 0.5, 0.9)))
+    tails = (0.1, 0.5, 0.9) if len(pooled) >= FEW * len(rounds) else (0.0, 0.5, 1.0)
+    low, middle, high = (float(v) for v in np.quantile(pooled, tails))
     return Summary(
         shorten(middle),
         shorten(min(low, *medians)),

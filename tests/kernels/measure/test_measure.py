@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tierlab.kernels.base.errors import BadInput
+from tierlab.kernels.measure import provenance
 from tierlab.kernels.measure.measure import Interrupted, Request, measure
 from tierlab.kernels.measure.output import columns, load, write_arrays
 from tierlab.kernels.measure.plan import BUDGETS, choose, kind_of, parts_of
@@ -23,14 +24,14 @@ def request(folder: Path, **changed) -> Request:
 
 def test_the_file_says_what_was_found_and_where(plan, tmp_path) -> None:
     measure(request(tmp_path, name="my-cpu"))
-    provenance, rows = load(tmp_path / "out.json", "OUT")
+    head, rows = load(tmp_path / "out.json", "OUT")
     assert [r["seconds"] for r in rows] == [0.001, 0.002, 0.003, 0.004, 0.005]
     assert {r["rounds"] for r in rows} == {3}
-    assert provenance["device"] == "my-cpu"
+    assert head["device"] == "my-cpu"
     for key in ("device_says", "cores", "memory_bytes", "date", "began", "ended", "command"):
-        assert provenance[key]
-    assert provenance["versions"]["numpy"] == np.__version__
-    assert provenance["load_average_at_begin"] >= 0
+        assert head[key]
+    assert head["versions"]["numpy"] == np.__version__
+    assert head["load_average_at_begin"] >= 0
     assert files(tmp_path) == ["out.json"]
 
 
@@ -46,9 +47,9 @@ def test_an_interrupted_run_goes_on_and_gives_the_same_rows(plan, tmp_path) -> N
     plan.asked, plan.at = 0, {}
     measure(request(tmp_path), tell=told.append)
     assert plan.asked == 15 - 7
-    assert "goes on after 7 measurements" in told[0]
-    provenance, rows = load(tmp_path / "out.json", "OUT")
-    assert provenance["resumed_measurements"] == 7
+    assert "goes on after 7 measurements" in told[-1]
+    head, rows = load(tmp_path / "out.json", "OUT")
+    assert head["resumed_measurements"] == 7
     measure(Request("cpu", tmp_path / "again.json"))
     assert rows == load(tmp_path / "again.json", "OUT")[1]
     assert files(tmp_path) == ["again.json", "out.json"]
@@ -62,6 +63,14 @@ def test_stopped_before_anything_was_measured_it_leaves_nothing(plan, tmp_path) 
     with pytest.raises(Interrupted, match="nothing is left behind"):
         measure(request(tmp_path))
     assert files(tmp_path) == []
+
+
+@pytest.mark.parametrize(("load", "said"), [(0.0, 0), (99.0, 1)])
+def test_a_busy_machine_is_told(plan, tmp_path, monkeypatch, load: float, said: int) -> None:
+    monkeypatch.setattr(provenance, "load_average", lambda: load)
+    told = []
+    measure(request(tmp_path), tell=told.append)
+    assert sum("other programs are running (load average 99.0" in line for line in told) == said
 
 
 def test_another_plan_does_not_go_on_with_it(plan, tmp_path) -> None:

@@ -44,6 +44,11 @@ def test_the_spread_holds_what_differs_between_rounds() -> None:
     assert (told.samples, told.rounds) == (103, 3)
 
 
+def test_few_samples_spread_from_the_lowest_to_the_highest() -> None:
+    told = summarise([[3.0, 1.0, 2.0], [2.5, 2.0, 2.0]])
+    assert (told.p10, told.seconds, told.p90) == (1.0, 2.0, 3.0)
+
+
 def test_the_spread_within_a_round() -> None:
     told = summarise([[float(i) for i in range(101)]])
     assert (told.p10, told.seconds, told.p90) == (10.0, 50.0, 90.0)

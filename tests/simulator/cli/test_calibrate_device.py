@@ -76,7 +76,7 @@ def test_ctrl_c_keeps_what_was_measured(tierlab, running, tmp_path) -> None:
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 130
-    (line,) = said.splitlines()
+    *_, line = said.splitlines()  # a busy machine is told before
     assert line.startswith(f"tierlab: interrupted; {kept(tmp_path)} measurements are kept in ")
     assert line.endswith("o.json.journal; the same command goes on")
     goes_on(tierlab, tmp_path)
