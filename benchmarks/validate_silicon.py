@@ -42,7 +42,7 @@ from tierlab.simulator.cli.calibrate_from import calibrate_from
 PLAIN = ("decode_attention", "prefill_attention", "gemm")
 MLA = ("mla_decode", "mla_prefill")
 """Read of TensorRT-LLM: vLLM's tables hold whole MLA modules."""
-COUNTS = (50, 200, 1000, 8000)
+COUNTS = (50, 200, 1000, 40000)
 
 
 def machine(name: str) -> Machine:
@@ -89,7 +89,7 @@ def datasheet(tables: Path | None, write: Path | None) -> None:
 
 
 def points(tables: Path | None) -> None:
-    print("| kernel on H200 | fitted | surface | under 20 us | 20-100 us | over 100 us |")
+    print("| kernel on H200 | fitted | trees | under 20 us | 20-100 us | over 100 us |")
     print("|---|---|---|---|---|---|")
     device = machine("H200")
     for key, part in default_parts(read_system("h200_sxm", "vllm", None, tables)).items():
@@ -97,10 +97,10 @@ def points(tables: Path | None) -> None:
             continue
         seen, unseen = split(part)
         for count in COUNTS:
-            for surface in (False, True):
-                rows = score(fit(seen, device, Options(count, surface)), unseen, device)
+            for trees in (False, True):
+                rows = score(fit(seen, device, Options(count, trees)), unseen, device)
                 cells = " | ".join(f"{100 * r.median:.1f}% / {100 * r.p90:.1f}%" for r in rows)
-                what = f"{part.key.label()} | {count:,} | {'yes' if surface else 'no'}"
+                what = f"{part.key.label()} | {count:,} | {'yes' if trees else 'no'}"
                 print(f"| {what} | {cells} |", flush=True)
 
 

@@ -68,7 +68,7 @@ Examples:
 )  # fmt: skip
 @click.option("--hardware", metavar="H", help="Device of the catalogue, or path of a TOML.")
 @click.option(
-    "--points", type=click.IntRange(min=0), default=12000, show_default=True,
+    "--points", type=click.IntRange(min=0), default=40000, show_default=True,
     help="Measurements of each kernel, at most; 0 for all.",
 )  # fmt: skip
 @click.option(

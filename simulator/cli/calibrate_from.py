@@ -27,7 +27,7 @@ def calibrate_from(
     ops: tuple[str, ...] = (),
     onto: Path | None = None,
     hardware: str | None = None,
-    points: int = 12000,
+    points: int = 40000,
 ) -> None:
     """Fit kernel models to public tables and write a calibration file.
 

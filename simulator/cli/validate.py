@@ -29,7 +29,7 @@ Examples:
 @click.option("--op", "ops", multiple=True, metavar="OP", help="Operation; all. Repeatable.")
 @click.option("--framework", default="vllm", show_default=True, metavar="NAME", help="Engine.")
 @click.option(
-    "--points", type=click.IntRange(min=30), default=8000, show_default=True,
+    "--points", type=click.IntRange(min=30), default=40000, show_default=True,
     help="Measurements that each fit takes, at most.",
 )  # fmt: skip
 @click.option(

@@ -57,7 +57,7 @@ def _most(run: RunData, column: str, together: Callable[..., Floats]) -> Points:
     """Return the largest value of the steps that run in each window; 0 where none runs."""
     edges = np.linspace(0.0, max(run.summary["simulated_s"], 1e-9), WINDOWS + 1)
     tables = [np.zeros(WINDOWS)]
-    for steps in _replicas(run.steps):
+    for steps in run.steps.partition_by("replica", maintain_order=True):
         first = _window(np.searchsorted(edges, steps["start_s"].to_numpy(), "right"))
         last = _window(np.searchsorted(edges, steps["end_s"].to_numpy(), "left"))
         most, values = np.zeros(WINDOWS), steps[column].to_numpy().astype(np.float64)

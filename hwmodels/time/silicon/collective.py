@@ -49,9 +49,7 @@ def coordinates(ops: OpTable) -> Mapping[str, Floats]:
 
 
 COLLECTIVES = {
-    op: Kernel(
-        op, ("both", "small"), PARAMETERS, _seconds(op), coordinates, (("bytes", "devices"),)
-    )
+    op: Kernel(op, ("both", "small"), PARAMETERS, _seconds(op), coordinates)
     for op in ("all_reduce", "all_gather", "reduce_scatter", "all_to_all")
 }
 """Operation -> its model."""

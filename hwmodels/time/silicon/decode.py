@@ -2,34 +2,40 @@
 
 A tile is one KV head of one sequence, with up to 64 of its query heads as rows. The schedules:
 
-- ``dynamic``: KV blocks are dealt out evenly, at most 32 splits (FlashAttention 3's
-  ``prepare_varlen_num_blocks``: blocks an SM = ceil(1.1 total / SMs); past 992 sequences it
-  does not run, and neither do its splits);
+- ``dynamic``: KV blocks are dealt out evenly, as FlashAttention 3 does (`flash3`);
 - ``grouped``: FlashAttention 2 with ragged batches packs and splits only where heads are grouped
   and no window is set (``seqlenq_ngroups_swapped``); two CTAs an SM are filled to 85%
   (``num_splits_heuristic``). Elsewhere each query head is a tile, never split;
 - ``fixed``: the same splits, whatever the heads;
+- ``engine``: what vLLM runs: the first on Hopper and later, else ``fixed`` for 8-bit caches
+  (FlashInfer) and ``grouped`` for others;
 - ``none``: one CTA a tile, whatever the length.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tierlab.hwmodels.time.silicon import flash3
 from tierlab.hwmodels.time.silicon.kernel import (
+    ENGINE,
     HEAD_DIMS,
     Floats,
     Kernel,
     Parameter,
     Values,
     by_head_dim,
+    generation,
     miss_share,
     reach,
+    rounding,
     soft_max,
     soft_min,
+    store_waves,
 )
 from tierlab.hwmodels.time.silicon.machine import Machine
 from tierlab.kernels.ops.table import DTYPE_BYTES, OpTable
@@ -39,7 +45,6 @@ BLOCK = 128.0
 ROWS = 64.0
 """Query heads that one tile holds."""
 MOST_SPLITS = 32.0
-MOST_DYNAMIC = 992.0
 
 PARAMETERS: dict[str, Parameter] = {
     "launch_us": Parameter(6.0, 0.5, 60.0, "before any work, us"),
@@ -47,6 +52,7 @@ PARAMETERS: dict[str, Parameter] = {
     "split_us": Parameter(1.0, 0.01, 20.0, "the pass that combines splits, us"),
     "split_more": Parameter(0.1, 1e-3, 20.0, "how much more it takes with 32 splits, 1"),
     "miss_us": Parameter(2.0, 0.01, 20.0, "once the KV cache does not fit in L2, us"),
+    "store_us": Parameter(1.0, 0.01, 30.0, "a wave of tokens stored in the cache first, us"),
     "window_us": Parameter(1.0, 1e-3, 20.0, "where a window binds, us"),
     "window_tile": Parameter(0.1, 1e-3, 5.0, "how much more a tile takes then, 1"),
     "l2_share": Parameter(0.9, 0.2, 2.0, "of the L2, what a KV cache may fill, 1"),
@@ -71,9 +77,7 @@ def _splits(schedule: str, tiles: Floats, blocks: Floats, ops: OpTable, sms: flo
     if schedule == "none":
         return np.ones(len(tiles))
     if schedule == "dynamic":
-        per_sm = np.ceil(blocks * tiles * 1.1 / sms)
-        dealt: Floats = np.clip(np.ceil(blocks / per_sm), 1.0, MOST_SPLITS)
-        return np.where(ops["batch"] > MOST_DYNAMIC, 1.0, dealt)
+        return flash3.splits(ops, sms)
     room = np.ceil(0.85 * np.floor(np.maximum(2.0 * sms / tiles, 1.0)))
     filled: Floats = np.minimum(np.where(tiles < 1.6 * sms, room, 1.0), np.minimum(blocks, 128.0))
     return filled if schedule == "fixed" else np.where(_packs(ops), filled, 1.0)
@@ -84,21 +88,48 @@ def _packs(ops: OpTable) -> NDArray[np.bool_]:
     return packs
 
 
+def _resolved(schedule: str, ops: OpTable, machine: Machine) -> str:
+    if schedule != ENGINE:
+        return schedule
+    if generation(machine) != "older":
+        return "dynamic"
+    return "fixed" if (DTYPE_BYTES[ops.kv_dtype] < 2.0).all() else "grouped"
+
+
+class _Grid(NamedTuple):
+    tiles: Floats
+    blocks: Floats
+    splits: Floats
+
+    def waves(self, sms: float) -> Floats:
+        """Return the CTAs over the SMs."""
+        found: Floats = self.tiles * self.splits / sms
+        return found
+
+
+def _grid(ops: OpTable, sms: float, schedule: str) -> _Grid:
+    """Return tiles, KV blocks of each, and CTAs that share one."""
+    keys, binds = reach(ops)
+    tiles = ops["batch"] * ops["kv_heads"] * np.ceil(ops["heads"] / ops["kv_heads"] / ROWS)
+    if schedule == "grouped":
+        tiles = np.where(_packs(ops), tiles, ops["batch"] * ops["heads"])
+    wide = flash3.tile(ops)[1] if schedule == "dynamic" else BLOCK
+    blocks = np.ceil(keys / wide) + binds
+    return _Grid(tiles, blocks, _splits(schedule, tiles, blocks, ops, sms))
+
+
 def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
     """Return the time of each call, float64[n]."""
-    batch, kv_heads, dim = ops["batch"], ops["kv_heads"], ops["head_dim"]
+    schedule = _resolved(schedule, ops, machine)
+    batch, dim = ops["batch"], ops["head_dim"]
     keys, binds = reach(ops)
-    group = ops["heads"] / kv_heads
-    tiles = batch * kv_heads * np.ceil(group / ROWS)
-    if schedule == "grouped":
-        tiles = np.where(_packs(ops), tiles, batch * ops["heads"])
-    blocks = np.ceil(keys / BLOCK) + binds
-    splits = _splits(schedule, tiles, blocks, ops, machine.sms)
-    ctas = tiles * splits
-    waves = ctas / machine.sms
+    group = ops["heads"] / ops["kv_heads"]
+    grid = _grid(ops, machine.sms, schedule)
+    tiles, blocks, splits = grid
+    waves = grid.waves(machine.sms)
     waves = np.maximum(1.0, waves + p["whole"] * (np.ceil(waves) - waves))
-    memory_s = _memory_s(ops, machine, keys, splits, ctas, p)
-    later = np.where(batch > MOST_DYNAMIC, p["many"], 1.0) * p["overlap"] * (waves - 1.0)
+    memory_s = _memory_s(ops, machine, keys, splits, tiles * splits, p)
+    later = np.where(batch > flash3.MOST_DYNAMIC, p["many"], 1.0) * p["overlap"] * (waves - 1.0)
     tile = by_head_dim(dim, p, "tile") * (1.0 + p["group"] * np.log2(group) / 6.0)
     fixed = (1.0 + later) * tile * (1.0 + p["window_tile"] * binds)
     loops = waves * np.ceil(blocks / splits) * by_head_dim(dim, p, "block")
@@ -106,7 +137,8 @@ def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
     combine = p["split_us"] * (splits > 1) * (1.0 + p["split_more"] * splits / MOST_SPLITS)
     start_us = p["launch_us"] + p["wide_us"] * np.log2(np.minimum(machine.sms, tiles))
     extra_us = combine + p["miss_us"] * memory_s.miss + p["window_us"] * binds
-    total: Floats = work_s + (start_us + extra_us) * 1e-6
+    store_us = p["store_us"] * store_waves(ops, machine)
+    total: Floats = work_s + (start_us + extra_us + store_us) * 1e-6
     return total
 
 
@@ -150,15 +182,41 @@ def coordinates(ops: OpTable) -> Mapping[str, Floats]:
     }
 
 
+def features(
+    ops: OpTable, machine: Machine, schedule: str, p: Values, seconds: Floats
+) -> Mapping[str, Floats]:
+    """Return what the kernel does with a shape: waves, splits, tails, and memory's share."""
+    keys, _ = reach(ops)
+    grid = _grid(ops, machine.sms, _resolved(schedule, ops, machine))
+    waves = grid.waves(machine.sms)
+    memory = _memory_s(ops, machine, keys, grid.splits, grid.tiles * grid.splits, p)
+    lanes = ops["batch"] * ops["heads"]
+    return {
+        **coordinates(ops),
+        "heads": np.log2(ops["heads"]),
+        "kv_heads": np.log2(ops["kv_heads"]),
+        "window": np.log2(ops["window"] + 1.0),
+        "context": np.log2(ops["kv_len"]),
+        "lanes": np.log2(lanes),
+        "pairs": np.log2(lanes * keys * ops["head_dim"]),
+        "outputs": np.log2(lanes * ops["head_dim"]),
+        "seconds": np.log2(seconds),
+        "waves": np.log2(waves),
+        "waves_up": rounding(waves),
+        "lanes_up": rounding(lanes / machine.sms),
+        "splits": grid.splits,
+        "loop": np.log2(np.ceil(grid.blocks / grid.splits)),
+        "stored": np.log2(store_waves(ops, machine)),
+        "miss": memory.miss,
+        "memory_share": memory.busy / seconds,
+    }
+
+
 DECODE = Kernel(
     "decode_attention",
-    ("dynamic", "grouped", "fixed", "none"),
+    ("dynamic", "grouped", "fixed", "none", ENGINE),
     PARAMETERS,
     seconds,
     coordinates,
-    (
-        ("tiles", "keys"), ("dim", "cached"), ("dim", "tiles"), ("dim", "keys"),
-        ("group", "cached"), ("group", "batch"), ("group", "dim"), ("bound", "tiles"),
-        ("bound", "dim"),
-    ),
-)  # fmt: skip
+    features,
+)

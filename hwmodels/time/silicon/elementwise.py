@@ -58,5 +58,4 @@ ELEMENTWISE = Kernel(
     PARAMETERS,
     seconds,
     coordinates,
-    (("rows", "row_bytes"), ("bytes", "row_bytes")),
 )

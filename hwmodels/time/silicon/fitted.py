@@ -13,7 +13,7 @@ from tierlab.hwmodels.time.silicon.kernel import Kernel
 from tierlab.hwmodels.time.silicon.machine import Machine
 from tierlab.hwmodels.time.silicon.measured import KernelKey
 from tierlab.hwmodels.time.silicon.registry import KERNELS
-from tierlab.hwmodels.time.silicon.surface import Surface, evaluate
+from tierlab.hwmodels.time.silicon.trees import Forest
 from tierlab.kernels.ops.table import OpTable
 
 Floats = NDArray[np.float64]
@@ -37,8 +37,10 @@ class Fitted:
     ----------
     key
         What it belongs to.
-    schedule, parameters, surface
-        Of the formula, and of what the formula leaves over.
+    schedule, parameters
+        Of the formula.
+    trees
+        What the formula leaves over, if that was fitted.
     bands
         From residuals of groups that were left out.
     ranges
@@ -52,7 +54,7 @@ class Fitted:
     key: KernelKey
     schedule: str
     parameters: Mapping[str, float]
-    surface: Surface
+    trees: Forest | None
     bands: Bands
     ranges: Mapping[str, tuple[float, float]]
     points: int
@@ -65,15 +67,29 @@ class Fitted:
         return KERNELS[self.key.op]
 
     def seconds(self, ops: OpTable, machine: Machine) -> tuple[Floats, NDArray[np.bool_]]:
-        """Return times, s, and whether a row lies outside the measured range, both [n]."""
-        seconds = self.kernel.seconds(ops, machine, self.schedule, self.parameters)
-        at = self.kernel.coordinates(ops)
-        beyond = np.zeros(len(ops), np.bool_)
+        """Return times, s, and whether a row lies outside the measured range, both [n].
+
+        What the trees say counts half as much for each octave outside the range: far away the
+        formula stands alone.
+        """
+        seconds = self.formula_s(ops, machine)
+        far = self._outside(ops)
+        if self.trees is not None:
+            schedule, p = self.schedule, self.parameters
+            asked = self.kernel.asked(ops, machine, schedule, p, seconds)
+            seconds = seconds * np.exp(self.trees(asked) * np.exp2(-far))
+        return seconds, far > BEYOND
+
+    def formula_s(self, ops: OpTable, machine: Machine) -> Floats:
+        """Return the times of the formula alone, s, float64[n]."""
+        return self.kernel.seconds(ops, machine, self.schedule, self.parameters)
+
+    def _outside(self, ops: OpTable) -> Floats:
+        """Return how far a row lies outside the range, in its farthest coordinate, float64[n]."""
+        at, far = self.kernel.coordinates(ops), np.zeros(len(ops))
         for name, (low, high) in self.ranges.items():
-            beyond |= (at[name] < low - BEYOND) | (at[name] > high + BEYOND)
-        if self.surface:
-            seconds = seconds * np.exp(evaluate(self.surface, at))
-        return seconds, beyond
+            np.maximum(far, np.maximum(low - at[name], at[name] - high), out=far)
+        return far
 
 
 def stratum(seconds: Floats) -> NDArray[np.int64]:

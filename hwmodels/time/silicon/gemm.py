@@ -22,6 +22,7 @@ from tierlab.hwmodels.time.silicon.kernel import (
     Parameter,
     Values,
     miss_share,
+    rounding,
     soft_min,
 )
 from tierlab.hwmodels.time.silicon.machine import Machine
@@ -34,6 +35,8 @@ SPLITTABLE = 65536
 """Largest area of all the tiles of one output tile, where k is split."""
 BY_ROWS = ((64, (64, 64)), (128, (64, 128)), (np.inf, (128, 128)))
 """Rows up to which a tile serves, in the manner of vLLM's `cutlass_scaled_mm` dispatch."""
+ASKED = ((64, 64), (64, 128), (128, 128), (128, 256), (256, 128))
+"""Tiles whose waves the trees may ask for."""
 STEP = 64.0
 """Elements of k that one step of a CTA's loop consumes."""
 
@@ -148,11 +151,28 @@ def coordinates(ops: OpTable) -> Mapping[str, Floats]:
     return {"m": m, "n": n, "k": k, "mn": m + n, "nk": n + k, "mk": m + k}
 
 
-GEMM = Kernel(
-    "gemm",
-    ("fastest", "by_rows"),
-    PARAMETERS,
-    seconds,
-    coordinates,
-    (("m", "n"), ("m", "k"), ("n", "k"), ("mn", "k"), ("m", "nk"), ("n", "mk")),
-)
+def features(
+    ops: OpTable, machine: Machine, schedule: str, p: Values, seconds: Floats
+) -> Mapping[str, Floats]:
+    """Return the waves and tails of common tiles, and where the time goes."""
+    shape = _Shape(ops, machine, p)
+    at = dict(coordinates(ops))
+    m, n, k = at["m"], at["n"], at["k"]
+    found = {
+        **at,
+        "mnk": m + n + k,
+        "odd": shape.m % 8.0,
+        "seconds": np.log2(seconds),
+        "memory": np.log2(shape.read + shape.written),
+        "miss": shape.miss,
+        "compute_share": 2.0 * shape.m * shape.n * shape.k / shape.peak / seconds,
+        "memory_share": (shape.read + shape.written) / machine.bytes_per_s / seconds,
+    }
+    for rows, columns in ASKED:
+        tiles = np.ceil(shape.m / rows) * np.ceil(shape.n / columns) / machine.sms
+        found[f"waves{rows}x{columns}"] = np.log2(tiles)
+        found[f"up{rows}x{columns}"] = rounding(tiles)
+    return found
+
+
+GEMM = Kernel("gemm", ("fastest", "by_rows"), PARAMETERS, seconds, coordinates, features)

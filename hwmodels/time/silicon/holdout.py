@@ -42,7 +42,7 @@ class Row:
     coverage
         Share of measurements within p10-p90.
     formula_median
-        As `median`, of the formula without its surface.
+        As `median`, of the formula without its trees.
     worst
         The shape with the largest error, in words.
     """
@@ -79,7 +79,7 @@ def hold_out(measured: Measured, machine: Machine, options: Options | None = Non
 def score(model: Fitted, unseen: Measured, machine: Machine) -> list[Row]:
     """Score a fitted kernel on measurements that it did not see."""
     predicted, _ = model.seconds(unseen.ops, machine)
-    bare = model.kernel.seconds(unseen.ops, machine, model.schedule, model.parameters)
+    bare = model.formula_s(unseen.ops, machine)
     place = stratum(predicted)
     low = predicted * np.array(model.bands.p10)[place]
     high = predicted * np.array(model.bands.p90)[place]

@@ -13,6 +13,7 @@ from tierlab.kernels.ops.table import OpTable
 
 Floats = NDArray[np.float64]
 Values = Mapping[str, float]
+Features = Callable[[OpTable, Machine, str, Values, Floats], Mapping[str, Floats]]
 
 
 @dataclass(frozen=True)
@@ -49,8 +50,9 @@ class Kernel:
         (ops, machine, schedule, parameter values) -> float64[n], s.
     coordinates
         ops -> name -> float64[n]: where the formula's error may vary, mostly log2 of shapes.
-    terms
-        Two or three coordinates, each the domain of one correction; see `surface`.
+    features
+        (ops, machine, schedule, parameter values, seconds) -> name -> float64[n]: what trees ask
+        about what the formula leaves over; absent, the coordinates and log2 of the seconds.
     """
 
     op: str
@@ -58,9 +60,19 @@ class Kernel:
     parameters: Mapping[str, Parameter]
     seconds: Callable[[OpTable, Machine, str, Values], Floats]
     coordinates: Callable[[OpTable], Mapping[str, Floats]]
-    terms: tuple[tuple[str, ...], ...]
+    features: Features | None = None
+
+    def asked(
+        self, ops: OpTable, machine: Machine, schedule: str, p: Values, seconds: Floats
+    ) -> Mapping[str, Floats]:
+        """Return the features of each row."""
+        if self.features is not None:
+            return self.features(ops, machine, schedule, p, seconds)
+        return {**self.coordinates(ops), "seconds": np.log2(seconds)}
 
 
+THREADS = 2048.0
+"""Of one SM, at once."""
 HEAD_DIMS = (64, 128, 192, 256)
 """Widths that kernels are compiled for apart; others interpolate."""
 
@@ -69,6 +81,25 @@ def by_head_dim(head_dim: Floats, values: Values, name: str) -> Floats:
     """Interpolate the parameters ``name64 .. name256``; wider heads cost in proportion."""
     known: Floats = np.interp(head_dim, HEAD_DIMS, [values[f"{name}{d}"] for d in HEAD_DIMS])
     return known
+
+
+ENGINE = "engine"
+"""The schedule of the kernels that vLLM runs on a machine, by its generation; for constants that
+stand for several."""
+_SRAM_HOPPER = 200e3
+
+
+def generation(machine: Machine) -> str:
+    """Return ``blackwell``, ``hopper`` or ``older``, by 4-bit arithmetic and shared memory."""
+    if "fp4" in machine.flop_per_s and machine.sram_bytes > _SRAM_HOPPER:
+        return "blackwell"
+    return "hopper" if machine.sram_bytes > _SRAM_HOPPER else "older"
+
+
+def rounding(parts: Floats) -> Floats:
+    """Return how much larger a number of parts becomes when the last counts as whole."""
+    larger: Floats = np.ceil(parts) / parts
+    return larger
 
 
 def soft_max(a: Floats, b: Floats, power: float) -> Floats:
@@ -98,3 +129,13 @@ def reach(ops: OpTable) -> tuple[Floats, NDArray[np.bool_]]:
     window = ops["window"]
     binds = (window > 0) & (ops["kv_len"] > window)
     return np.where(binds, window, ops["kv_len"]), binds
+
+
+def store_waves(ops: OpTable, machine: Machine) -> Floats:
+    """Return the waves of threads that store new keys and values, float64[n].
+
+    vLLM's ``reshape_and_cache_flash``: a block of min(KV heads x head width, 512) threads a token.
+    """
+    threads = np.minimum(ops["kv_heads"] * ops["head_dim"], 512.0)
+    waves: Floats = ops["batch"] * ops["q_len"] * threads / (THREADS * machine.sms)
+    return waves

@@ -86,7 +86,6 @@ MLA_DECODE = Kernel(
     DECODE_PARAMETERS,
     decode_seconds,
     decode_coordinates,
-    (("batch", "keys"), ("heads", "rows"), ("heads", "batch")),
 )
 
 PREFILL_PARAMETERS: dict[str, Parameter] = {
@@ -145,5 +144,4 @@ MLA_PREFILL = Kernel(
     PREFILL_PARAMETERS,
     prefill_seconds,
     prefill_coordinates,
-    (("queries", "lanes"), ("heads", "work")),
 )

@@ -94,15 +94,6 @@ def coordinates(ops: OpTable) -> Mapping[str, Floats]:
 
 
 _KINDS = ("padded", "packed")
-GROUPED_GEMM = Kernel(
-    "grouped_gemm", _KINDS, PARAMETERS, seconds, coordinates,
-    (
-        ("rows", "nk"), ("rows", "read"), ("tokens", "experts"), ("tokens", "n"), ("tokens", "k"),
-        ("n", "k"), ("experts", "nk"),
-    ),
-)  # fmt: skip
-BATCHED_GEMM = Kernel(
-    "grouped_gemm", _KINDS, PARAMETERS, seconds, coordinates,
-    (("tokens", "experts"), ("tokens", "k"), ("experts", "k")),
-)  # fmt: skip
+GROUPED_GEMM = Kernel("grouped_gemm", _KINDS, PARAMETERS, seconds, coordinates)
+BATCHED_GEMM = Kernel("grouped_gemm", _KINDS, PARAMETERS, seconds, coordinates)
 """Every row visits every matrix: MLA's absorbed products, scores of heads; nothing is routed."""

@@ -1,7 +1,7 @@
 """Constants for devices that nobody measured: one set of parameters over several architectures.
 
 Parameters are shares of datasheet figures, cycles and microseconds, so they carry over; what a
-formula leaves over on one device does not, so there is no surface. The band is what the formulas
+formula leaves over on one device does not, so there are no trees. The band is what the formulas
 miss on an architecture that was left out of their fit.
 """
 
@@ -71,7 +71,7 @@ def fit_pooled(
             predicted.append(seconds)
     band = bands(np.concatenate(errors), np.concatenate(predicted)) if errors else made.bands
     return Fitted(
-        made.key, made.schedule, made.parameters, (), band, made.ranges, made.points,
+        made.key, made.schedule, made.parameters, None, band, made.ranges, made.points,
         made.groups, made.source,
     )  # fmt: skip
 
@@ -95,7 +95,7 @@ def _fit(parts: list[Part], seed: int) -> Fitted:
         "pooled", first.windowed,
     )  # fmt: skip
     return Fitted(
-        key, schedule, values, (), bands(np.concatenate(residuals), np.concatenate(predicted)),
+        key, schedule, values, None, bands(np.concatenate(residuals), np.concatenate(predicted)),
         ranges, sum(len(p) for p, _ in parts), sum(int(p.groups().max()) + 1 for p, _ in parts),
         f"{parts[0][0].source.split(':')[0]}: {names}",
     )  # fmt: skip

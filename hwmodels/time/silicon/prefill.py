@@ -1,13 +1,13 @@
 """Prefill attention: causal tiles over SMs, their tail, splits, memory and L2, launch.
 
-Engines first store the chunk's keys and values in the cache, a pass of its own over memory that
-the public tables include. A tile is 128 rows (192 for heads of 64) against blocks of 128 keys.
-The schedules:
+Engines first store the chunk's keys and values in the cache (`append`), which the public tables
+include. A tile is some rows of queries against blocks of keys (`_tile`). The schedules:
 
-- ``packed``: the query heads of a KV head are rows of one tile (FlashAttention 3 with ragged
-  batches), and short grids split the keys, counted as if nothing were masked;
+- ``packed``: the query heads of a KV head are rows of one tile, and short grids split the keys,
+  as FlashAttention 3 does (`flash3`);
 - ``packed_whole``: the same, keys never split;
-- ``heads``: each query head has its own tiles (FlashAttention 2).
+- ``heads``: each query head has its own tiles (FlashAttention 2);
+- ``engine``: what vLLM runs: ``packed`` on Hopper and for 8-bit caches before it, else ``heads``.
 """
 
 from __future__ import annotations
@@ -17,25 +17,25 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tierlab.hwmodels.time.silicon import flash3
 from tierlab.hwmodels.time.silicon.kernel import (
+    ENGINE,
     HEAD_DIMS,
     Floats,
     Kernel,
     Parameter,
     Values,
     by_head_dim,
+    generation,
     miss_share,
     reach,
+    rounding,
     soft_max,
+    store_waves,
 )
 from tierlab.hwmodels.time.silicon.machine import Machine
 from tierlab.kernels.ops.attention import visible_keys, visible_pairs
 from tierlab.kernels.ops.table import DTYPE_BYTES, OpTable
-
-BLOCK = 128.0
-MOST_SPLITS = 32.0
-FEWEST_BLOCKS = 4.0
-"""Keys of up to so many blocks are never split (FlashAttention 3's ``num_splits_heuristic``)."""
 
 PARAMETERS: dict[str, Parameter] = {
     "launch_us": Parameter(8.0, 0.5, 80.0, "before any work, us"),
@@ -46,8 +46,8 @@ PARAMETERS: dict[str, Parameter] = {
     "edge": Parameter(0.9, 0.01, 3.0, "of a tile's masked corner, what is computed, 1"),
     "tail": Parameter(0.3, 0.01, 2.0, "of the longest tile, what the last SM adds, 1"),
     "overlap": Parameter(0.6, 0.02, 1.5, "of a tile's fixed cost, what later waves pay, 1"),
-    "append": Parameter(3.0, 0.02, 20.0, "traffic of storing new keys and values first, 1"),
-    "alone": Parameter(0.6, 0.02, 5.0, "of that, what remains without grouped heads, 1"),
+    "store_us": Parameter(2.5, 0.05, 30.0, "a wave of tokens stored in the cache first, us"),
+    "store": Parameter(1.0, 0.02, 20.0, "traffic of that, 1"),
     "alone_tile": Parameter(1.0, 0.05, 5.0, "of a tile's fixed cost, the same, 1"),
     "odd": Parameter(0.05, 1e-3, 1.0, "how much longer with groups of no power of two, 1"),
     "whole": Parameter(0.5, 1e-3, 1.0, "how whole waves are: 1 for tiles that start together"),
@@ -63,36 +63,52 @@ PARAMETERS: dict[str, Parameter] = {
 }
 
 
+def _resolved(schedule: str, ops: OpTable, machine: Machine) -> str:
+    if schedule != ENGINE:
+        return schedule
+    made = generation(machine)
+    narrow = made == "older" and bool((DTYPE_BYTES[ops.kv_dtype] < 2.0).all())
+    return "packed" if made == "hopper" or narrow else "heads"
+
+
 class _Grid(NamedTuple):
     tiles: Floats
     longest: Floats
     total: Floats
     splits: Floats
+    area: Floats
+
+
+def _tile(ops: OpTable, schedule: str) -> tuple[Floats, Floats]:
+    """Return the rows and keys of a tile, both [n].
+
+    Where heads are not packed: 128 x 128, 64 keys for heads over 64 wide (FlashAttention 2's
+    ``flash_fwd_launch_template.h``).
+    """
+    if schedule.startswith("packed"):
+        return flash3.tile(ops)
+    return np.full(len(ops), 128.0), np.where(ops["head_dim"] <= 64, 128.0, 64.0)
 
 
 def _grid(ops: OpTable, sms: float, schedule: str, p: Values) -> _Grid:
     """Return the tiles, blocks of the longest and of all, and splits of each tile."""
     group = ops["heads"] / ops["kv_heads"] if schedule.startswith("packed") else np.ones(len(ops))
-    high = np.where(ops["head_dim"] <= 64, 192.0, 128.0)
+    high, wide = _tile(ops, schedule)
     span = np.minimum(high / group, ops["q_len"])
     heads = ops["batch"] * ops["heads"] / group
     tiles = heads * np.ceil(ops["q_len"] * group / high)
     mean_keys = visible_pairs(ops) / ops["q_len"]
-    per_tile = mean_keys + p["edge"] * (span + BLOCK) / 2.0
+    per_tile = mean_keys + p["edge"] * (span + wide) / 2.0
     keys, binds = reach(ops)
-    longest = np.ceil((keys + binds * span) / BLOCK)
-    splits = np.ones(len(ops))
-    if schedule == "packed":
-        blocks = np.ceil(ops["kv_len"] / BLOCK)
-        per_sm = np.maximum(np.ceil(tiles * blocks * 1.1 / sms), 1.0)
-        short = (tiles < sms) & (blocks > FEWEST_BLOCKS)
-        splits = np.where(short, np.clip(np.ceil(blocks / per_sm), 1.0, MOST_SPLITS), 1.0)
+    longest = np.ceil((keys + binds * span) / wide)
+    splits = flash3.splits(ops, sms) if schedule == "packed" else np.ones(len(ops))
     longest = np.maximum(np.ceil(longest / splits), 1.0)
-    return _Grid(tiles, longest, tiles * per_tile / BLOCK * (high / 128.0), splits)
+    return _Grid(tiles, longest, tiles * per_tile / wide, splits, high * wide)
 
 
 def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
     """Return the time of each call, float64[n]."""
+    schedule = _resolved(schedule, ops, machine)
     grid = _grid(ops, machine.sms, schedule, p)
     _, binds = reach(ops)
     waves = grid.tiles * grid.splits / machine.sms
@@ -100,7 +116,7 @@ def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
     busiest = np.maximum(grid.longest, grid.total / machine.sms + p["tail"] * grid.longest * shared)
     blocks = np.where(waves <= 1.0, grid.longest, busiest)
     dim = ops["head_dim"]
-    flops = 4.0 * BLOCK * BLOCK * dim
+    flops = 4.0 * grid.area * dim
     block_s = flops * machine.sms / machine.peak("bf16") / by_head_dim(dim, p, "peak")
     fixed_ns = by_head_dim(dim, p, "tile") * (1.0 + p["window_tile"] * binds)
     whole = np.maximum(waves + p["whole"] * (np.ceil(waves) - waves), 1.0)
@@ -111,14 +127,17 @@ def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
     compute_s = compute_s + fixed_ns * 1e-9
     work_s = soft_max(compute_s, _memory_s(ops, machine, p), p["power"])
     work_s = work_s * (1.0 + p["heat"] * (1.0 - np.exp(-work_s / (p["heat_ms"] * 1e-3))))
-    stored = ops["batch"] * ops["q_len"] * ops["kv_heads"] * dim * 4.0
-    work_s = (
-        work_s + p["append"] * np.where(group > 0, 1.0, p["alone"]) * stored / machine.bytes_per_s
-    )
+    work_s = work_s + _store_s(ops, machine, p)
     start_us = p["launch_us"] + p["wide_us"] * np.log2(np.minimum(machine.sms, grid.tiles))
     start_us = start_us + p["split_us"] * (grid.splits > 1) + p["window_us"] * binds
     total: Floats = work_s + start_us * 1e-6
     return total
+
+
+def _store_s(ops: OpTable, machine: Machine, p: Values) -> Floats:
+    stored = ops["batch"] * ops["q_len"] * ops["kv_heads"] * ops["head_dim"] * 6.0
+    waves_s: Floats = store_waves(ops, machine) * (p["store_us"] * 1e-6)
+    return waves_s + p["store"] * stored / machine.bytes_per_s
 
 
 def _memory_s(ops: OpTable, machine: Machine, p: Values) -> Floats:
@@ -146,15 +165,41 @@ def coordinates(ops: OpTable) -> Mapping[str, Floats]:
     }
 
 
+def features(
+    ops: OpTable, machine: Machine, schedule: str, p: Values, seconds: Floats
+) -> Mapping[str, Floats]:
+    """Return what the kernel does with a shape: tiles, waves, tails, and each part's share."""
+    schedule = _resolved(schedule, ops, machine)
+    grid = _grid(ops, machine.sms, schedule, p)
+    at = dict(coordinates(ops))
+    high, _ = _tile(ops, schedule)
+    rows = ops["q_len"] * (ops["heads"] / ops["kv_heads"] if schedule != "heads" else 1.0)
+    waves = grid.tiles * grid.splits / machine.sms
+    return {
+        **at,
+        "batch": np.log2(ops["batch"]),
+        "heads": np.log2(ops["heads"]),
+        "kv_heads": np.log2(ops["kv_heads"]),
+        "window": np.log2(ops["window"] + 1.0),
+        "seconds": np.log2(seconds),
+        "waves": np.log2(waves),
+        "waves_up": rounding(waves),
+        "rows_up": rounding(rows / high),
+        "longest": np.log2(grid.longest),
+        "blocks": np.log2(grid.total / machine.sms),
+        "splits": grid.splits,
+        "stored": np.log2(store_waves(ops, machine)),
+        "row": np.log2(ops["kv_heads"] * ops["head_dim"]),
+        "store_share": _store_s(ops, machine, p) / seconds,
+        "memory_share": _memory_s(ops, machine, p) / seconds,
+    }
+
+
 PREFILL = Kernel(
     "prefill_attention",
-    ("packed", "packed_whole", "heads"),
+    ("packed", "packed_whole", "heads", ENGINE),
     PARAMETERS,
     seconds,
     coordinates,
-    (
-        ("queries", "lanes"), ("dim", "queries"), ("dim", "lanes"), ("group", "queries"),
-        ("group", "lanes"), ("group", "dim"), ("bound", "queries"), ("bound", "lanes"),
-        ("bound", "dim"), ("past", "queries"),
-    ),
-)  # fmt: skip
+    features,
+)

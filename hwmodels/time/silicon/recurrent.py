@@ -80,10 +80,7 @@ def coordinates(ops: OpTable) -> Mapping[str, Floats]:
     return {"lanes": lanes, "length": length, "heads": heads, "work": lanes + length}
 
 
-_TERMS = (("lanes", "length"), ("heads", "length"), ("heads", "work"))
-RECURRENT_DECODE = Kernel(
-    "mamba_decode", ("states",), _SHARED, decode_seconds, coordinates, _TERMS[:2]
-)
+RECURRENT_DECODE = Kernel("mamba_decode", ("states",), _SHARED, decode_seconds, coordinates)
 RECURRENT_PREFILL = Kernel(
-    "mamba_prefill", ("chunks",), PREFILL_PARAMETERS, prefill_seconds, coordinates, _TERMS
+    "mamba_prefill", ("chunks",), PREFILL_PARAMETERS, prefill_seconds, coordinates
 )

@@ -1,6 +1,9 @@
 """Calibration files: what is written is read, and what is broken is refused in one line."""
 
+import base64
 import json
+import lzma
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +48,10 @@ def broken(made: Calibration, tmp_path: Path, change) -> Path:
     return path
 
 
+def trees(**changed: object):
+    return lambda d: d["kernels"][0]["trees"].update(changed)
+
+
 BAD = {
     "another device": (lambda d: d.update(device="L40S"), "calibration of 'L40S', not of 'H200'"),
     "another format": (lambda d: d.update(format="x"), "format is 'x'"),
@@ -58,9 +65,12 @@ BAD = {
     "schedule": (lambda d: d["kernels"][0].update(schedule="x"), "schedule is 'x'"),
     "band": (lambda d: d["kernels"][0].update(p10=[1.2, 1.0, 1.0]), "p10: value 1.2"),
     "short band": (lambda d: d["kernels"][0].update(p90=[1.2]), "p90 is [1.2]"),
-    "ragged": (lambda d: d["kernels"][0]["surface"][0].update(values=[[1], [1, 2]]), "values"),
-    "huge": (lambda d: d["kernels"][0]["surface"][0].update(values=[[9, 9], [9, 9]]), "within 5"),
-    "axes": (lambda d: d["kernels"][0]["surface"][0].update(axes=["m", "x"]), "axes ['m', 'x']"),
+    "few edges": (trees(edges=[3]), "names, edges of 1"),
+    "edges": (trees(edges=[0.5]), "edges are no counts"),
+    "many edges": (trees(edges=[999]), "edges are no counts"),
+    "damaged": (trees(packed="0"), "packed is damaged"),
+    "cut": (trees(packed=base64.b85encode(lzma.compress(b"123")).decode()), "3 bytes"),
+    "no trees": (lambda d: d["kernels"][0].pop("trees"), "'trees' is missing"),
     "range": (lambda d: d["kernels"][0]["ranges"].update(m=[5.0, 1.0]), "ranges: m"),
 }
 
@@ -101,6 +111,44 @@ def test_six_devices_are_calibrated(name):
     assert (times.source == CALIBRATED).all()
     assert (times.p10 <= times.seconds).all()
     assert (times.seconds <= times.p90).all()
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
+def test_what_ships_is_small(path):
+    assert path.stat().st_size < 300_000
+
+
+EXTREME = {
+    "gemm": {"m": (1, 1e7), "n": (8, 1e6), "k": (8, 1e6)},
+    "decode_attention": {"batch": (1, 1e5), "kv_len": (1, 1e7), "heads": (8, 512)},
+    "prefill_attention": {"batch": (1, 1e4), "q_len": (1, 1e6), "heads": (8, 512)},
+}
+
+
+@pytest.mark.parametrize("op", EXTREME)
+@pytest.mark.parametrize("name", ["h200", "h100", "a100-80g", "b200", "l40s"])
+def test_extreme_shapes_are_close_to_the_formula(op, name):
+    mesh = np.meshgrid(*EXTREME[op].values(), indexing="ij")
+    columns = {k: m.ravel() for k, m in zip(EXTREME[op], mesh, strict=True)}
+    if op != "gemm":
+        columns |= {"kv_heads": 8.0, "head_dim": 128.0}
+        columns |= {"q_len": 1.0} if op.startswith("decode") else {"kv_len": columns["q_len"]}
+    gpu = load_device(name, "test")
+    model = silicon(None, gpu, None, "test")
+    times = model.predict(OpTable.build(op, "bf16", "bf16", **columns))
+    bare = silicon_formula(gpu, OpTable.build(op, "bf16", "bf16", **columns))
+    assert np.isfinite(times.seconds).all()
+    assert (times.seconds > 1e-7).all()
+    ratio = times.seconds / bare
+    assert ((ratio > 0.2) & (ratio < 5.0)).all()
+    assert times.extrapolated[-1]
+    assert ratio[-1] == pytest.approx(1.0, abs=0.1)
+
+
+def silicon_formula(gpu, ops):
+    calibration = calibration_for(gpu, None, "x")
+    bare = tuple(replace(k, trees=None) for k in calibration.kernels)
+    return of_calibration(replace(calibration, kernels=bare), gpu, None).predict(ops).seconds
 
 
 def test_a_device_that_nobody_measured_is_predicted_from_its_datasheet():

@@ -5,8 +5,8 @@ import pytest
 
 from tierlab.hwmodels.time.silicon.fit import Options, bands, draw, fit
 from tierlab.hwmodels.time.silicon.holdout import score, split
-from tierlab.hwmodels.time.silicon.surface import evaluate, fit_surface
 from tierlab.kernels.base.errors import BadInput
+from tierlab.kernels.ops.table import OpTable
 
 CHANGED = {
     "decode_attention": {"launch_us": 12.0, "hbm_eff": 0.7, "l2_share": 0.5, "tile128": 9000.0},
@@ -19,7 +19,7 @@ CHANGED = {
 @pytest.mark.parametrize("op", sorted(CHANGED))
 def test_known_parameters_are_found(op, synthetic, machine):
     seen, unseen = split(synthetic(op, **CHANGED[op]))
-    model = fit(seen, machine, Options(surface=False))
+    model = fit(seen, machine, Options(trees=False))
     predicted, _ = model.seconds(unseen.ops, machine)
     error = np.abs(predicted / unseen.seconds - 1.0)
     assert np.median(error) < 0.02
@@ -29,16 +29,16 @@ def test_known_parameters_are_found(op, synthetic, machine):
 @pytest.mark.parametrize("op", ["decode_attention"])
 @pytest.mark.parametrize("schedule", ["none", "dynamic"])
 def test_the_schedule_that_ran_is_chosen(op, schedule, synthetic, machine):
-    assert fit(synthetic(op, schedule), machine, Options(surface=False)).schedule == schedule
+    assert fit(synthetic(op, schedule), machine, Options(trees=False)).schedule == schedule
 
 
-def test_a_surface_takes_what_the_formula_cannot(synthetic, machine):
+def test_trees_take_what_the_formula_cannot(synthetic, machine):
     data = synthetic("decode_attention")
     bent = data.seconds * np.exp(0.1 * np.sin(np.log2(data.ops["kv_len"])))
     data = type(data)(data.key, data.source, data.ops, bent)
     errors = []
-    for surface in (False, True):
-        model = fit(data, machine, Options(surface=surface))
+    for trees in (False, True):
+        model = fit(data, machine, Options(trees=trees))
         errors.append(np.median(np.abs(model.seconds(data.ops, machine)[0] / bent - 1.0)))
     assert errors[1] < 0.6 * errors[0]
 
@@ -73,18 +73,16 @@ def test_too_few_measurements_are_refused(synthetic, machine):
         fit(synthetic("gemm").take(np.arange(3)), machine)
 
 
-def test_a_surface_interpolates_and_is_flat_outside():
-    x = np.repeat(np.arange(8.0), 40)
-    at = {"a": x, "b": np.tile(np.arange(5.0), 64)}
-    surface, _ = fit_surface((("a", "b"),), at, 0.1 * x, np.zeros(len(x), np.int64), 1e-6, 0.0)
-    ask = {"a": np.array([2.5, 7.0, 30.0]), "b": np.array([1.3, 2.0, 2.0])}
-    np.testing.assert_allclose(evaluate(surface, ask), [0.25, 0.7, 0.7], atol=1e-3)
+def test_a_narrower_band_is_narrower_in_logarithms():
+    residuals = np.random.default_rng(0).normal(0.0, 0.05, 3000)
+    wide, narrow = (bands(residuals, np.full(3000, 5e-4), share) for share in (1.0, 0.5))
+    assert np.log(narrow.p90[2]) == pytest.approx(0.5 * np.log(wide.p90[2]))
 
 
-def test_a_fold_is_predicted_without_itself():
-    x = np.repeat(np.arange(6.0), 50)
-    fold = (np.arange(len(x)) % 50 >= 40).astype(np.int64)
-    y = np.where(fold == 1, 0.5, 0.0)
-    at = {"a": x, "b": x}
-    _, left = fit_surface((("a", "b"),), at, y, fold, 1e-3, 0.0)
-    assert np.median(left[fold == 1]) == pytest.approx(0.5, abs=0.02)
+def test_far_outside_the_range_the_formula_stands_alone(synthetic, machine):
+    data = synthetic("gemm")
+    model = fit(type(data)(data.key, data.source, data.ops, data.seconds * 1.3), machine)
+    ops = OpTable.build("gemm", "bf16", "bf16", m=[8192, 2.0**26], n=16384, k=14336)
+    seconds, beyond = model.seconds(ops, machine)
+    np.testing.assert_allclose(seconds[1], model.formula_s(ops, machine)[1], rtol=1e-3)
+    assert beyond.tolist() == [False, True]

@@ -72,7 +72,7 @@ def measured(name: str, machine, **changed: float) -> Measured:
 def test_known_parameters_are_found(name, machine):
     data = measured(name, machine, launch_us=KERNELS[name].parameters["launch_us"].start * 1.7)
     seen, unseen = split(data)
-    predicted, _ = fit(seen, machine, Options(surface=False)).seconds(unseen.ops, machine)
+    predicted, _ = fit(seen, machine, Options(trees=False)).seconds(unseen.ops, machine)
     error = np.abs(predicted / unseen.seconds - 1.0)
     assert np.median(error) < 0.03
     assert np.quantile(error, 0.9) < 0.12
@@ -95,7 +95,7 @@ def test_more_work_never_takes_less(name, machine):
 def model(machine_module):
     gpu = load_system("h200-8x")
     kernels = tuple(
-        fit(measured(n, machine_module), machine_module, Options(surface=False))
+        fit(measured(n, machine_module), machine_module, Options(trees=False))
         for n in ("mla_decode", "mla_prefill", "all_reduce", "mamba_decode")
     )
     return of_calibration(Calibration("H200", "test", kernels), gpu.gpu, gpu.peer_link)

@@ -1,0 +1,143 @@
+"""Read the kernels of a calibration file, refusing what no fit could have written."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from tierlab.hwmodels.time.silicon.fitted import Bands, Fitted
+from tierlab.hwmodels.time.silicon.kernel import Kernel
+from tierlab.hwmodels.time.silicon.measured import KernelKey
+from tierlab.hwmodels.time.silicon.packed import PARTS, unpack
+from tierlab.hwmodels.time.silicon.registry import KERNELS
+from tierlab.hwmodels.time.silicon.trees import Forest
+from tierlab.kernels.base.errors import BadInput
+from tierlab.kernels.ops.table import DTYPES, OpTable
+
+
+class Reader:
+    """Checks as it reads."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+
+    def _fail(self, where: str, what: str, accepted: str) -> BadInput:
+        return BadInput(f"{self.file}: {where}", what, accepted)
+
+    def table(self, value: object, where: str) -> dict[str, Any]:
+        """Return `value`, which must be a table."""
+        if not isinstance(value, dict):
+            raise self._fail(where, f"is {type(value).__name__}", "a table")
+        return value
+
+    def _need(self, table: Mapping[str, Any], key: str, where: str) -> Any:
+        if key not in table:
+            raise self._fail(where, f"key {key!r} is missing", key)
+        return table[key]
+
+    def text(self, table: Mapping[str, Any], key: str, where: str) -> str:
+        """Return the text under `key`."""
+        value = self._need(table, key, where)
+        if not isinstance(value, str):
+            raise self._fail(where, f"{key} is {value!r}", "a text")
+        return value
+
+    def _number(self, value: object, where: str, low: float, high: float) -> float:
+        usable = isinstance(value, int | float) and not isinstance(value, bool)
+        if not usable or not math.isfinite(value) or not low <= value <= high:  # type: ignore[arg-type, operator]
+            raise self._fail(where, f"value {value!r}", f"a number from {low:g} to {high:g}")
+        return float(value)  # type: ignore[arg-type]
+
+    def _one_of(self, table: Mapping[str, Any], key: str, where: str, names: Any) -> str:
+        value = self.text(table, key, where)
+        if value not in names:
+            raise self._fail(where, f"{key} is {value!r}", ", ".join(names))
+        return value
+
+    def kernel(self, row: object, where: str) -> Fitted:
+        """Return one fitted kernel.
+
+        Raises
+        ------
+        BadInput
+            A key is missing or unknown, or a value is one that no fit could give.
+        """
+        table = self.table(row, where)
+        key = self._key(table, where)
+        kernel = KERNELS[key.op]
+        parameters = self._parameters(table, kernel, f"{where}: parameters")
+        return Fitted(
+            key, self._one_of(table, "schedule", where, kernel.schedules), parameters,
+            self._trees(table, where), self._bands(table, where),
+            self._ranges(table, kernel, where),
+            int(self._number(table.get("points"), f"{where}: points", 1, 1e12)),
+            int(self._number(table.get("groups"), f"{where}: groups", 1, 1e12)),
+            self.text(table, "source", where),
+        )  # fmt: skip
+
+    def _key(self, table: Mapping[str, Any], where: str) -> KernelKey:
+        texts = {k: self.text(table, k, where) for k in ("framework", "version", "kernel")}
+        windowed = self._need(table, "windowed", where)
+        if not isinstance(windowed, bool):
+            raise self._fail(where, f"windowed is {windowed!r}", "true or false")
+        return KernelKey(
+            self._one_of(table, "op", where, tuple(KERNELS)),
+            self._one_of(table, "dtype", where, DTYPES),
+            self._one_of(table, "kv_dtype", where, DTYPES),
+            **texts,
+            windowed=windowed,
+        )
+
+    def _parameters(self, table: Mapping[str, Any], kernel: Kernel, where: str) -> dict[str, float]:
+        given = self.table(self._need(table, "parameters", where), where)
+        unknown = set(given) - set(kernel.parameters)
+        if unknown:
+            raise self._fail(where, f"unknown {min(unknown)!r}", ", ".join(kernel.parameters))
+        return {
+            name: self._number(
+                self._need(given, name, where), f"{where}: {name}", p.low * 0.999, p.high * 1.001
+            )
+            for name, p in kernel.parameters.items()
+        }
+
+    def _bands(self, table: Mapping[str, Any], where: str) -> Bands:
+        low = self._three(table, "p10", where, 0.0, 1.0)
+        return Bands(low, self._three(table, "p90", where, 1.0, 1e3))
+
+    def _three(
+        self, table: Mapping[str, Any], key: str, where: str, low: float, high: float
+    ) -> tuple[float, float, float]:
+        value = self._need(table, key, where)
+        if not isinstance(value, list) or len(value) != 3:
+            raise self._fail(where, f"{key} is {value!r}", "three numbers, one a stratum of time")
+        a, b, c = (self._number(v, f"{where}: {key}", low, high) for v in value)
+        return a, b, c
+
+    def _ranges(
+        self, table: Mapping[str, Any], kernel: Kernel, where: str
+    ) -> dict[str, tuple[float, float]]:
+        given = self.table(self._need(table, "ranges", where), f"{where}: ranges")
+        made = {}
+        for name, pair in given.items():
+            if name not in _axes(kernel) or not isinstance(pair, list) or len(pair) != 2:
+                raise self._fail(f"{where}: ranges", f"{name} = {pair!r}", "AXIS = [low, high]")
+            low = self._number(pair[0], f"{where}: ranges: {name}", -1e3, 1e3)
+            made[name] = (low, self._number(pair[1], f"{where}: ranges: {name}", low, 1e3))
+        return made
+
+    def _trees(self, table: Mapping[str, Any], where: str) -> Forest | None:
+        given = self._need(table, "trees", where)
+        if given is None:
+            return None
+        spot = f"{where}: trees"
+        row = self.table(given, spot)
+        names, edges, packed = (self._need(row, k, spot) for k in PARTS)
+        return unpack(names, edges, packed, partial(self._fail, spot))
+
+
+def _axes(kernel: Kernel) -> set[str]:
+    names = ("batch", "q_len", "kv_len", "heads", "kv_heads", "head_dim", "m", "n", "k")
+    one = OpTable.build(kernel.op, "bf16", "bf16", **dict.fromkeys(names, 64.0))
+    return set(kernel.coordinates(one))
