@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from tierlab.kernels.base.errors import BadInput
 from tierlab.kernels.compute import paged
 from tierlab.kernels.compute.cuda.launch import cover, element, launch
+from tierlab.kernels.compute.intrinsics import LANES
 from tierlab.kernels.compute.jit import shared
-from tierlab.kernels.compute.simd import LANES, fma, load, splat, total
+from tierlab.kernels.compute.simd import fma, load, splat, total
 
 LANES_OF_ROW = 8
 """GPU threads that average one row."""

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from tierlab.kernels.compute import paged
 from tierlab.kernels.compute.cuda import splitkv
 from tierlab.kernels.compute.cuda.launch import element, launch
+from tierlab.kernels.compute.intrinsics import LANES
 from tierlab.kernels.compute.jit import compiled, shared, threads
 from tierlab.kernels.compute.paged import TILE
-from tierlab.kernels.compute.simd import LANES, fma, load, mul, splat, store
+from tierlab.kernels.compute.simd import fma, load, mul, splat, store
 from tierlab.kernels.compute.softmax import LOW, soften
 from tierlab.kernels.compute.tile import clear, product
 

@@ -1,11 +1,7 @@
 """Decode attention over a paged cache in KIVI's form (arXiv 2402.02750), dequantised in registers.
 
-Keys are quantised per channel over groups of tokens, values per token over groups of channels. A
-code c stands in the fraction of a float, f = 1 + c / 2^bits, so that with x = low + scale c
-
-    sum q x = sum (q scale 2^bits) f + sum q (low - scale 2^bits)
-
-and only the first sum touches codes. Values are folded into the weights in the same way.
+Keys are quantised per channel over groups of tokens, values per token over groups of channels.
+Scales are folded into the queries and into the weights, as `codetile` says.
 """
 
 # mypy: disable-error-code="no-untyped-def, no-untyped-call"
@@ -18,29 +14,16 @@ from numpy.typing import NDArray
 
 from tierlab.kernels.base.errors import BadInput
 from tierlab.kernels.compute import decode, paged
+from tierlab.kernels.compute.codetile import PAIR, by32, fold, unit
 from tierlab.kernels.compute.cuda import splitkv
 from tierlab.kernels.compute.cuda.launch import element, launch
+from tierlab.kernels.compute.intrinsics import LANES
 from tierlab.kernels.compute.jit import shared, threads
 from tierlab.kernels.compute.paged import TILE
 from tierlab.kernels.compute.quantise import Codes, dequantise_reference
-from tierlab.kernels.compute.simd import (
-    LANES,
-    add,
-    fma,
-    fraction,
-    load,
-    load_bytes,
-    mul,
-    prefetch,
-    splat,
-    spread,
-    store,
-    total,
-)  # fmt: skip
+from tierlab.kernels.compute.simd import add, load, splat
 from tierlab.kernels.compute.softmax import soften
 
-PAIR = 32
-"""Neighbours that one load of codes yields in two vectors."""
 GPU_SLICE, GPU_STAGES = 64, 2
 """As in cuda/decode_codes.cu."""
 
@@ -182,11 +165,11 @@ def _scores(
     row_bytes = block * bits // 8
     for start in range(0, block, group):
         at = side + start // group * dim
-        a, b, c, d = _fold(q, of, dim, scale, low, at, dim, bits, own, w, then // group)
+        a, b, c, d = fold(q, of, dim, scale, low, at, dim, bits, own, w, then // group)
         a, b, c, d = splat(a), splat(b), splat(c), splat(d)
         for token in range(start, start + group, PAIR):
-            first, left = _unit(token, bits)
-            _codes(
+            first, left = unit(token, bits)
+            by32(
                 own, w, dim, keys, code + first, row_bytes, then * bits // 8, dim, left, bits,
                 scores, s + token, block, a, b, c, d, a, b, c, d,
             )  # fmt: skip
@@ -199,12 +182,12 @@ def _weigh(
     """Add the weighted values of a block to four rows, 32 channels at a time."""
     for start in range(0, dim, group):
         at = side + start // group * block
-        a, b, c, d = _fold(weights, s, block, scale, low, at, block, bits, own, w, then // group)
+        a, b, c, d = fold(weights, s, block, scale, low, at, block, bits, own, w, then // group)
         a, b, c, d = splat(a), splat(b), splat(c), splat(d)
         for k in range(start, start + group, PAIR):
-            first, left = _unit(k, bits)
+            first, left = unit(k, bits)
             p = o + k
-            _codes(
+            by32(
                 own, w, block, values, code + first, dim * bits // 8, then * bits // 8, count, left,
                 bits, out, p, dim,
                 add(a, load(out, p)), add(b, load(out, p + dim)), add(c, load(out, p + 2 * dim)),
@@ -212,64 +195,3 @@ def _weigh(
                 add(b, load(out, p + dim + LANES)), add(c, load(out, p + 2 * dim + LANES)),
                 add(d, load(out, p + 3 * dim + LANES)),
             )  # fmt: skip
-
-
-def _unit(at, bits):
-    """Return the byte of a row where 32 neighbours start, and the shift that brings them up."""
-    per = 128 // bits
-    return at // per * 16, 23 - bits - at % per // LANES * bits
-
-
-def _fold(x, at, step, scale, low, side, n, bits, own, w, then):
-    """Multiply four rows of `n` numbers by their scales into `own`; return what the lows add."""
-    span, minus = splat(np.float32(1 << bits)), splat(np.float32(-1.0))
-    a = b = c = d = splat(np.float32(0.0))
-    for i in range(0, n, LANES):
-        prefetch(scale, side + then + i)
-        prefetch(low, side + then + i)
-        wide = mul(span, load(scale, side + i))
-        rest = fma(minus, wide, load(low, side + i))
-        number = load(x, at + i)
-        store(own, w + i, mul(number, wide))
-        a = fma(number, rest, a)
-        number = load(x, at + step + i)
-        store(own, w + n + i, mul(number, wide))
-        b = fma(number, rest, b)
-        number = load(x, at + 2 * step + i)
-        store(own, w + 2 * n + i, mul(number, wide))
-        c = fma(number, rest, c)
-        number = load(x, at + 3 * step + i)
-        store(own, w + 3 * n + i, mul(number, wide))
-        d = fma(number, rest, d)
-    return total(a), total(b), total(c), total(d)
-
-
-def _codes(
-    x, at, x_step, codes, of, step, then, depth, left, bits, c, to, c_step,
-    a0, b0, c0, d0, a1, b1, c1, d1,
-):  # fmt: skip
-    """Multiply four rows of `x` by `depth` rows of 32 codes; the sums start as given.
-
-    What stands `then` bytes on is asked for meanwhile: streams this short end before hardware
-    fetches ahead of them.
-    """
-    for k in range(depth):
-        lanes = load_bytes(codes, of + k * step)
-        prefetch(codes, of + k * step + then)
-        u, v = fraction(lanes, left, bits), fraction(lanes, left - bits, bits)
-        y = spread(x, at + k)
-        a0, a1 = fma(y, u, a0), fma(y, v, a1)
-        y = spread(x, at + x_step + k)
-        b0, b1 = fma(y, u, b0), fma(y, v, b1)
-        y = spread(x, at + 2 * x_step + k)
-        c0, c1 = fma(y, u, c0), fma(y, v, c1)
-        y = spread(x, at + 3 * x_step + k)
-        d0, d1 = fma(y, u, d0), fma(y, v, d1)
-    store(c, to, a0)
-    store(c, to + LANES, a1)
-    store(c, to + c_step, b0)
-    store(c, to + c_step + LANES, b1)
-    store(c, to + 2 * c_step, c0)
-    store(c, to + 2 * c_step + LANES, c1)
-    store(c, to + 3 * c_step, d0)
-    store(c, to + 3 * c_step + LANES, d1)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tierlab.kernels.base.errors import BadInput
-from tierlab.kernels.compute.simd import LANES
+from tierlab.kernels.compute.intrinsics import LANES
 
 Floats32 = NDArray[np.float32]
 Ints = NDArray[np.int32]

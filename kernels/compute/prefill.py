@@ -16,9 +16,10 @@ from tierlab.kernels.base.errors import BadInput
 from tierlab.kernels.compute import paged
 from tierlab.kernels.compute.cuda import splitkv
 from tierlab.kernels.compute.cuda.launch import element, launch
+from tierlab.kernels.compute.intrinsics import LANES
 from tierlab.kernels.compute.jit import shared, threads
 from tierlab.kernels.compute.paged import TILE
-from tierlab.kernels.compute.simd import LANES, load, mul, splat, store
+from tierlab.kernels.compute.simd import load, mul, splat, store
 from tierlab.kernels.compute.softmax import LOW, soften
 from tierlab.kernels.compute.tile import WIDE, clear, product
 

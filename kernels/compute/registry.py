@@ -76,7 +76,7 @@ _ALL = (
     _operation("rotary", rotary, examples.rotary, (work.rotary_bytes, work.rotary_flops))(
         tokens=7, heads=3, dim=64
     ),
-    _operation("rmsnorm", rmsnorm, examples.rmsnorm, (work.streams(2), work.per_value(4)))(
+    _operation("rmsnorm", rmsnorm, examples.rmsnorm, (work.rmsnorm_bytes, work.per_value(4)))(
         rows=5, n=577
     ),
     _operation("swiglu", swiglu, examples.swiglu, (work.streams(3), work.per_value(4)))(

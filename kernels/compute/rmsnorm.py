@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tierlab.kernels.compute.cuda.launch import element, launch
+from tierlab.kernels.compute.intrinsics import LANES
 from tierlab.kernels.compute.jit import shared
-from tierlab.kernels.compute.simd import LANES, fma, load, mul, splat, store, total
+from tierlab.kernels.compute.simd import fma, load, mul, splat, store, total
 
 
 def reference(x: Any, weight: Any, eps: float = 1e-5) -> Any:

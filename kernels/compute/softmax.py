@@ -9,18 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tierlab.kernels.compute.simd import (
-    LANES,
-    add,
-    exp,
-    larger,
-    load,
-    mul,
-    splat,
-    store,
-    top,
-    total,
-)  # fmt: skip
+from tierlab.kernels.compute.intrinsics import LANES
+from tierlab.kernels.compute.simd import add, exp, larger, load, mul, splat, store, top, total
 
 LOW = np.float32(-3e38)
 """A score that no weight follows from; finite, so that differences of two are numbers."""

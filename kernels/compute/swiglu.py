@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tierlab.kernels.compute.cuda.launch import cover, element, launch
+from tierlab.kernels.compute.intrinsics import LANES
 from tierlab.kernels.compute.jit import shared
-from tierlab.kernels.compute.simd import LANES, add, divide, exp, load, mul, splat, store
+from tierlab.kernels.compute.simd import add, divide, exp, load, mul, splat, store
 
 PIECE = 4096
 """Elements of a task, a multiple of a vector."""

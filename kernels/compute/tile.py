@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tierlab.kernels.compute.simd import LANES, fma, load, splat, spread, store
+from tierlab.kernels.compute.intrinsics import LANES
+from tierlab.kernels.compute.simd import fma, load, splat, spread, store
 
 WIDE = 64
 WHOLE = 128

@@ -39,6 +39,11 @@ def streams(count: int) -> Count:
     return lambda s, size: count * size * s["rows"] * s["n"]
 
 
+def rmsnorm_bytes(s: Shape, size: int) -> int:
+    """Count rows read and written, and the weight."""
+    return size * s["n"] * (2 * s["rows"] + 1)
+
+
 def per_value(count: int) -> Count:
     """`count` operations for each of [rows, n]."""
     return lambda s, size: count * s["rows"] * s["n"]
