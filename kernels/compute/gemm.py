@@ -1,4 +1,4 @@
-"""Matrix product. NumPy's is the machine's BLAS; CuPy's is cuBLAS; Numba's is tiled by hand."""
+"""Matrix product. CuPy's is cuBLAS; Numba's is tiled by hand."""
 
 # mypy: disable-error-code="no-untyped-def, no-untyped-call"
 from __future__ import annotations
@@ -20,11 +20,6 @@ DEPTH = 256
 def reference(a: Any, b: Any) -> Any:
     """Multiply in float64."""
     return a.astype(np.float64) @ b.astype(np.float64)
-
-
-def numpy_version(a: Any, b: Any) -> Any:
-    """Multiply by NumPy's BLAS, in the operands' type."""
-    return a @ b
 
 
 def numba_version(a: Any, b: Any) -> NDArray[np.float32]:

@@ -19,7 +19,7 @@ from tierlab.kernels.compute import (
 from tierlab.kernels.compute.quantise import Codes
 from tierlab.kernels.compute.registry import OPERATIONS, on_gpu
 
-ATTENTION = ("decode", "decode_int4", "decode_int2", "prefill")
+IN_FLOAT32 = ("rotary", "rmsnorm", "swiglu", "hadamard")
 HALF = 4e-3
 """Weights and outputs are rounded to 2^-11, and sums have a hundred terms of size 1."""
 
@@ -43,11 +43,11 @@ def rounded(arguments, dtype: str):
     )
 
 
-@pytest.mark.parametrize("name", OPERATIONS)
-@pytest.mark.parametrize("dtype", ["float16", "float32"])
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [*((name, "float16") for name in OPERATIONS), *((name, "float32") for name in IN_FLOAT32)],
+)
 def test_agrees_with_the_reference(gpu, name: str, dtype: str) -> None:
-    if dtype == "float32" and name in ATTENTION:
-        return
     operation = OPERATIONS[name]
     arguments = rounded(operation.example({}, np.random.default_rng(40)), dtype)
     there = on_gpu(arguments, dtype)
@@ -145,10 +145,11 @@ def test_decode_of_codes(gpu, shape) -> None:
 
 
 CHUNKS = [([1], [1]), ([5, 1, 130], [5, 80, 130]), ([67, 64], [200, 64])]
+"""Queries and lengths."""
 
 
 @pytest.mark.parametrize("chunks", CHUNKS)
-@pytest.mark.parametrize("shape", [([], 6, 2, 128, 16), ([], 3, 1, 48, 32)])
+@pytest.mark.parametrize("shape", [([], 2, 1, 128, 16)])
 def test_prefill(gpu, shape, chunks) -> None:
     counts, lengths = chunks
     rng = np.random.default_rng(43)
