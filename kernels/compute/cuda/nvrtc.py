@@ -23,6 +23,7 @@ VARIANTS: tuple[tuple[str, dict[str, int]], ...] = (
     ("elementwise", {"ELEMENT": 1}),
     ("blocks", {"ELEMENT": 1}),
     ("gather", {}),
+    ("stream", {"ELEMENT": 0}),
     ("quantise", {"ELEMENT": 1, "BITS": 4}),
     ("join", {"ELEMENT": 2}),
     ("decode", {"ELEMENT": 1, "DIM": 128}),
