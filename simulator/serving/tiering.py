@@ -145,8 +145,10 @@ class Tiering:
     def note(self) -> None:
         """Keep what the tiers hold now."""
         for tier in self.tiers.tiers:
-            held_bytes = len(tier.store) * tier.spec.block_bytes
-            tier.history.note(self.env.now, held_bytes, tier.counts.hit_tokens)
+            blocks, hits = len(tier.store), tier.counts.hit_tokens
+            if (blocks, hits) != tier.noted:
+                tier.noted = blocks, hits
+                tier.history.note(self.env.now, blocks * tier.spec.block_bytes, hits)
         if self.look is not None:
             self.look()
 

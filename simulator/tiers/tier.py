@@ -71,7 +71,7 @@ class Tier:
         counted = max(spec.store_after_uses, spec.promote_after_uses) > 1
         self.tracker = Tracker(spec.tracked, f"tiers.{spec.name}.tracked") if counted else None
         self.staged = 0
-        self.history = History()
+        self.history, self.noted = History(), (-1, -1)
         self.takes_all = spec.inclusive and spec.store_after_uses <= 1
 
     def ids(self, names: Ints, first: int = 0, last: int | None = None) -> Ints:
