@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     import polars as pl
 
 MOST_LEVELS = 8
+ROUNDING = 1e-12
+"""Means over levels as near to the whole's as this, relatively, differ by rounding alone."""
 COLUMNS = {
     "key": "a key that varies",
     "levels": "its values, or the groups of equal count that they were put in",
@@ -50,6 +52,7 @@ def _row(key: pl.Series, values: NDArray[np.float64], maximise: bool) -> tuple[A
     count = np.bincount(level, minlength=len(names))
     means = np.bincount(level, values, minlength=len(names)) / count
     whole, spread = float(values.mean()), float(values.var())
+    means[np.abs(means - whole) <= ROUNDING * np.abs(values).max()] = whole
     effect = float(means.max() - means.min())
     between = float((count * (means - whole) ** 2).sum() / len(values))
     return (
@@ -76,8 +79,12 @@ def _levels(key: pl.Series) -> tuple[list[str], NDArray[np.int64]]:
         distinct.to_numpy()[np.arange(len(distinct)) * MOST_LEVELS // len(distinct) == i]
         for i in range(MOST_LEVELS)
     ]
-    ends = [f"{_text(key.name, part[0])} to {_text(key.name, part[-1])}" for part in parts]
-    return ends, level.astype(np.int64)
+    return [_ends(key.name, part) for part in parts], level.astype(np.int64)
+
+
+def _ends(key: str, part: NDArray[Any]) -> str:
+    first, last = (_text(key, float(value)) for value in (part[0], part[-1]))
+    return first if first == last else f"{first} to {last}"
 
 
 def _text(key: str, value: Any) -> str:

@@ -92,6 +92,26 @@ def test_many_numbers_are_put_in_groups_of_equal_count():
     assert row["rank_correlation"] == pytest.approx(1.0)
 
 
+def test_rounding_is_no_effect():
+    """Three times a tenth is not three tenths: b has no part in the cost."""
+    rows = [(a, b) for a in (0.1, 0.2, 0.3) for b in (1.0, 2.0, 3.0)]
+    costs = {0.1: 0.1 + 0.2, 0.2: 0.3, 0.3: 0.7}
+    frame = points(
+        a=[a for a, _ in rows],
+        b=[b for _, b in rows],
+        cost=[costs[a] + (b - 2.0) * 1e-15 for a, b in rows],
+    )
+    found = {row["key"]: row for row in sensitivity(frame, ["a", "b"], "cost", False).to_dicts()}
+    assert found["b"]["effect"] == found["b"]["variance_share"] == 0.0
+    assert found["a"]["effect"] == pytest.approx(0.4)
+
+
+def test_a_group_of_one_value_has_one_name():
+    frame = points(a=[float(i) for i in range(9)], cost=[float(i) for i in range(9)])
+    (row,) = sensitivity(frame, ["a"], "cost", True).to_dicts()
+    assert row["best"] == "8"
+
+
 def test_choose_again_without_running(tierlab, tmp_path):
     (tmp_path / "s.toml").write_text(
         'vary = { "engine.max_num_seqs" = [1, 4] }\nchoose = { where = "completed_share>=1" }\n'
