@@ -38,7 +38,7 @@ class OpenLoop:
         """Bring every request to the door at its time."""
         env = self._env
         for row, at in enumerate(self._r.arrival_s.tolist()):
-            if at > env.now:
+            while at > env.now:  # again where a sum of times was rounded down
                 yield env.timeout(at - env.now)
             door.accept(row)
 

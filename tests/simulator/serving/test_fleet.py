@@ -272,6 +272,13 @@ def test_any_scenario_obeys_the_laws_on_each_replica(
     assert steps["kv_bytes"].max(initial=0) <= run.parts.pool.capacity_bytes
 
 
+def test_nobody_is_scheduled_before_it_arrives(trace, served):
+    """1.13 + (9.58837269416278 - 1.13) is less than 9.58837269416278."""
+    made = trace([0.0, 0.0, 0.0, 1.13, 9.58837269416278], [1] * 5, [1] * 5)
+    r = served(made, token_s=0.001, max_num_seqs=1, max_num_batched_tokens=1).requests
+    assert (r.scheduled_s >= r.arrival_s).all()
+
+
 @pytest.mark.parametrize("routing", ROUTERS)
 def test_equal_runs_are_equal(trace, served, routing):
     rng = np.random.default_rng(8)
