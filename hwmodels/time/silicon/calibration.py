@@ -17,7 +17,7 @@ from tierlab.hwmodels.time.silicon.packed import pack
 from tierlab.kernels.base.errors import BadInput
 from tierlab.kernels.base.names import fold, read_text
 
-FORMAT = "tierlab-calibration-2"
+FORMAT = "tierlab-calibration-3"
 SHIPPED = Path(__file__).parents[2] / "calibration"
 ANY_DEVICE = "any"
 """Device of constants that were fitted over several architectures, for datasheet predictions."""
@@ -70,6 +70,7 @@ def _kernel(one: Fitted) -> dict[str, Any]:
         "p90": [_short(v) for v in one.bands.p90],
         "ranges": {k: [_short(v) for v in r] for k, r in one.ranges.items()},
         "trees": None if one.trees is None else pack(one.trees),
+        "spread": None if one.bands.spread is None else pack(one.bands.spread),
     }
 
 

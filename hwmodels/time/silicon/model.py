@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tierlab.hwmodels.time.silicon.calibration import ANY_DEVICE, Calibration
-from tierlab.hwmodels.time.silicon.fitted import Fitted, stratum
+from tierlab.hwmodels.time.silicon.fitted import Fitted
 from tierlab.hwmodels.time.silicon.machine import Machine
 from tierlab.hwmodels.time.silicon.registry import KERNELS, VARIANTS, is_variant
 from tierlab.hwmodels.time.times import CALIBRATED, DATASHEET, TimeModel, Times
@@ -30,8 +30,6 @@ _SAME = {"fp16": "bf16"}
 _ATTENTION = ("prefill_attention", "decode_attention")
 _PLAIN = np.array([op not in ("gemm", "grouped_gemm", *_ATTENTION) for op in OPS])
 """Operations that one kernel does in every dtype: they move bytes."""
-_STRETCH = 1.5
-"""Factor on the width of an extrapolated row's band (assumption, 2026-11-21)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,14 +92,9 @@ class Silicon:
         if g < 0:
             _copy(out, rows, self._fallback.predict(ops))
             return
-        one = self._members[g].fitted
-        seconds, beyond = one.seconds(ops, self._machine)
-        place = stratum(seconds)
-        low, high = np.array(one.bands.p10)[place], np.array(one.bands.p90)[place]
-        wide = np.where(beyond, _STRETCH, 1.0)
-        out.seconds[rows] = seconds
-        out.p10[rows], out.p90[rows] = seconds * low**wide, seconds * high**wide
-        out.source[rows], out.extrapolated[rows] = self._source, beyond
+        found = self._members[g].fitted.predict(ops, self._machine)
+        out.seconds[rows], out.p10[rows], out.p90[rows] = found.seconds, found.p10, found.p90
+        out.source[rows], out.extrapolated[rows] = self._source, found.beyond
         out.bias_group[rows] = BIAS_GROUP + g
 
 
