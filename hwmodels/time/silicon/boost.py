@@ -2,7 +2,7 @@
 
 Each tree takes a share of what is left, weighted by 1 / sqrt(1 + (r / ROBUST)^2) so that single
 bad measurements pull little (pseudo-Huber). Each level asks the question that leaves the least,
-over a random third of the features and on a random part of the rows (Friedman, 2002).
+over a random half of the features and on a random part of the rows (Friedman, 2002).
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ class Boosting:
         Residual beyond which a point pulls less.
     """
 
-    trees: int = 400
+    trees: int = 360
     rate: float = 0.2
     ridge: float = 1.0
-    rows: float = 0.6
-    features: float = 0.33
+    rows: float = 0.8
+    features: float = 0.5
     robust: float = ROBUST
 
     def for_points(self, points: int) -> Boosting:

@@ -38,6 +38,7 @@ from tierlab.hwmodels.time.silicon.kernel import (
     store_waves,
 )
 from tierlab.hwmodels.time.silicon.machine import Machine
+from tierlab.hwmodels.time.silicon.uneven import alone_s, even, left_over, longest
 from tierlab.kernels.ops.table import DTYPE_BYTES, OpTable
 
 BLOCK = 128.0
@@ -73,11 +74,11 @@ PARAMETERS: dict[str, Parameter] = {
 
 
 def _splits(schedule: str, tiles: Floats, blocks: Floats, ops: OpTable, sms: float) -> Floats:
-    """Return the CTAs that share a tile."""
+    """Return the CTAs that share a tile of the longest sequence, of `blocks`."""
     if schedule == "none":
         return np.ones(len(tiles))
     if schedule == "dynamic":
-        return flash3.splits(ops, sms)
+        return flash3.splits(ops, sms, of_longest=True)
     room = np.ceil(0.85 * np.floor(np.maximum(2.0 * sms / tiles, 1.0)))
     filled: Floats = np.minimum(np.where(tiles < 1.6 * sms, room, 1.0), np.minimum(blocks, 128.0))
     return filled if schedule == "fixed" else np.where(_packs(ops), filled, 1.0)
@@ -100,6 +101,10 @@ class _Grid(NamedTuple):
     tiles: Floats
     blocks: Floats
     splits: Floats
+    loop: Floats
+    """Blocks of one split of the longest sequence."""
+    wide: Floats | float
+    """Keys of a block."""
 
     def waves(self, sms: float) -> Floats:
         """Return the CTAs over the SMs."""
@@ -108,14 +113,23 @@ class _Grid(NamedTuple):
 
 
 def _grid(ops: OpTable, sms: float, schedule: str) -> _Grid:
-    """Return tiles, KV blocks of each, and CTAs that share one."""
+    """Return tiles, KV blocks of each, and CTAs that share one.
+
+    Elsewhere than in `dynamic`, the longest sequence's splits are cut alike for all.
+    """
     keys, binds = reach(ops)
     tiles = ops["batch"] * ops["kv_heads"] * np.ceil(ops["heads"] / ops["kv_heads"] / ROWS)
     if schedule == "grouped":
         tiles = np.where(_packs(ops), tiles, ops["batch"] * ops["heads"])
     wide = flash3.tile(ops)[1] if schedule == "dynamic" else BLOCK
     blocks = np.ceil(keys / wide) + binds
-    return _Grid(tiles, blocks, _splits(schedule, tiles, blocks, ops, sms))
+    long = np.ceil(longest(ops) / wide) + binds
+    most = _splits(schedule, tiles, long, ops, sms)
+    if schedule == "dynamic":
+        splits = flash3.splits(ops, sms)
+    else:
+        splits = np.maximum(most * np.minimum(blocks / long, 1.0), 1.0)
+    return _Grid(tiles, blocks, splits, np.ceil(long / most), wide)
 
 
 def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
@@ -125,15 +139,19 @@ def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
     keys, binds = reach(ops)
     group = ops["heads"] / ops["kv_heads"]
     grid = _grid(ops, machine.sms, schedule)
-    tiles, blocks, splits = grid
+    tiles, blocks, splits = grid[:3]
     waves = grid.waves(machine.sms)
     waves = np.maximum(1.0, waves + p["whole"] * (np.ceil(waves) - waves))
     memory_s = _memory_s(ops, machine, keys, splits, tiles * splits, p)
     later = np.where(batch > flash3.MOST_DYNAMIC, p["many"], 1.0) * p["overlap"] * (waves - 1.0)
     tile = by_head_dim(dim, p, "tile") * (1.0 + p["group"] * np.log2(group) / 6.0)
     fixed = (1.0 + later) * tile * (1.0 + p["window_tile"] * binds)
-    loops = waves * np.ceil(blocks / splits) * by_head_dim(dim, p, "block")
-    work_s = soft_max(memory_s.busy, (fixed + loops) / machine.clock_hz, p["power"])
+    loops = waves * np.ceil(blocks / splits)
+    block, left = by_head_dim(dim, p, "block"), left_over(ops, grid.loop, loops)
+    fixed = fixed + np.maximum(loops, left.shared * loops + left.blocks) * block
+    last_s = alone_s(ops, left.blocks, grid.wide, memory_s.miss, p)
+    busy_s = np.maximum(memory_s.busy, left.shared * memory_s.busy + last_s)
+    work_s = soft_max(busy_s, fixed / machine.clock_hz, p["power"])
     combine = p["split_us"] * (splits > 1) * (1.0 + p["split_more"] * splits / MOST_SPLITS)
     start_us = p["launch_us"] + p["wide_us"] * np.log2(np.minimum(machine.sms, tiles))
     extra_us = combine + p["miss_us"] * memory_s.miss + p["window_us"] * binds
@@ -185,7 +203,13 @@ def coordinates(ops: OpTable) -> Mapping[str, Floats]:
 def features(
     ops: OpTable, machine: Machine, schedule: str, p: Values, seconds: Floats
 ) -> Mapping[str, Floats]:
-    """Return what the kernel does with a shape: waves, splits, tails, and memory's share."""
+    """Return what the kernel does with a shape: waves, splits, tails, and memory's share.
+
+    Of a ragged batch, of an even one with as many keys: no table has others.
+    """
+    if ops["kv_len_spread"].any():
+        ops = even(ops)
+        seconds = DECODE.seconds(ops, machine, schedule, p)
     keys, _ = reach(ops)
     grid = _grid(ops, machine.sms, _resolved(schedule, ops, machine))
     waves = grid.waves(machine.sms)

@@ -1,0 +1,62 @@
+"""Decode batches whose sequences differ in length: what the longest adds.
+
+Of the lengths, mean and longest are known. The longest sequence starts first and the others are
+alike; SMs share the memory evenly until those are done, and what is left runs at one SM's pace.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from tierlab.hwmodels.time.silicon.kernel import Floats, Values, reach
+from tierlab.kernels.ops.table import COLUMNS, DTYPE_BYTES, OpTable
+
+
+def even(ops: OpTable) -> OpTable:
+    """Return the same batches with all sequences of the mean length."""
+    values = ops.values.copy()
+    values[COLUMNS.index("kv_len_spread")] = 0.0
+    return OpTable(ops.op, ops.dtype, ops.kv_dtype, values)
+
+
+def longest(ops: OpTable) -> Floats:
+    """Return the keys that a batch's longest sequence sees, float64[n]."""
+    keys, binds = reach(ops)
+    return np.where(binds, keys, ops["kv_len"] * (1.0 + ops["kv_len_spread"]))
+
+
+class Left(NamedTuple):
+    """What only the longest sequence has still to do, all float64[n].
+
+    Attributes
+    ----------
+    shared
+        Share of an even batch's work that is done by then.
+    blocks
+        Of keys, in one of its splits; 0 where it ends with the others.
+    """
+
+    shared: Floats
+    blocks: Floats
+
+
+def left_over(ops: OpTable, own: Floats, even_blocks: Floats) -> Left:
+    """Return what is left of a split of `own` blocks.
+
+    `even_blocks` is what an SM does one after another where all sequences are of the mean length.
+    """
+    others = np.maximum(ops["batch"] - 1.0, 1.0)
+    shared = np.where(reach(ops)[1], 1.0, np.maximum(1.0 - ops["kv_len_spread"] / others, 0.0))
+    return Left(shared, np.maximum(own - shared * even_blocks, 0.0))
+
+
+def alone_s(ops: OpTable, blocks: Floats, wide: Floats | float, miss: Floats, p: Values) -> Floats:
+    """Return how long one SM alone draws blocks of `wide` keys and values, s, float64[n].
+
+    `miss` is the share that L2 does not serve.
+    """
+    drawn = 2.0 * ops["head_dim"] * DTYPE_BYTES[ops.kv_dtype] * wide * blocks * 1e-9
+    seconds: Floats = drawn * (miss / p["sm_gbs"] + (1.0 - miss) / p["sm_l2_gbs"])
+    return seconds
