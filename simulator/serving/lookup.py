@@ -17,6 +17,8 @@ from tierlab.kernels.base.binding import Binder, Compiled
 
 Floats = NDArray[np.float64]
 PER_OCTAVE = 8
+PART = 256
+"""Token counts, or sequences, that are predicted in one call."""
 WAITING = 0
 """The source that seconds without a kernel count to: the host's costs are no measurement of this
 machine, so `datasheet`."""

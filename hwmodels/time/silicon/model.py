@@ -17,6 +17,7 @@ from tierlab.hwmodels.time.silicon.calibration import ANY_DEVICE, Calibration
 from tierlab.hwmodels.time.silicon.fitted import Fitted, stratum
 from tierlab.hwmodels.time.silicon.machine import Machine
 from tierlab.hwmodels.time.silicon.registry import KERNELS, VARIANTS, is_variant
+from tierlab.hwmodels.time.silicon.repeats import run_starts
 from tierlab.hwmodels.time.times import CALIBRATED, DATASHEET, TimeModel, Times
 from tierlab.kernels.ops.table import DTYPES, OPS, OpTable
 
@@ -75,8 +76,7 @@ class Silicon:
         for g in np.unique(member):
             rows = np.flatnonzero(member == g)
             for start in range(0, len(rows), _CHUNK):
-                part = rows[start : start + _CHUNK]
-                self._answer(out, part, int(g), ops.take(part))
+                self._answer(out, rows[start : start + _CHUNK], int(g), ops)
         return out, member
 
     def kernels(self) -> list[str]:
@@ -92,16 +92,17 @@ class Silicon:
 
     def _answer(self, out: Times, rows: NDArray[np.int64], g: int, ops: OpTable) -> None:
         if g < 0:
-            _copy(out, rows, self._fallback.predict(ops))
+            _copy(out, rows, self._fallback.predict(ops.take(rows)))
             return
-        one = self._members[g].fitted
-        seconds, beyond = one.seconds(ops, self._machine)
+        one, starts = self._members[g].fitted, run_starts(ops, rows)
+        seconds, beyond = one.seconds(ops.take(rows[starts]), self._machine)
+        run = np.cumsum(starts) - 1
         place = stratum(seconds)
         low, high = np.array(one.bands.p10)[place], np.array(one.bands.p90)[place]
         wide = np.where(beyond, _STRETCH, 1.0)
-        out.seconds[rows] = seconds
-        out.p10[rows], out.p90[rows] = seconds * low**wide, seconds * high**wide
-        out.source[rows], out.extrapolated[rows] = self._source, beyond
+        out.seconds[rows] = seconds[run]
+        out.p10[rows], out.p90[rows] = (seconds * low**wide)[run], (seconds * high**wide)[run]
+        out.source[rows], out.extrapolated[rows] = self._source, beyond[run]
         out.bias_group[rows] = BIAS_GROUP + g
 
 

@@ -7,15 +7,15 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tierlab.simulator.serving.chunktable import PER_PART
 from tierlab.simulator.serving.engine.keeping import kept
 from tierlab.simulator.serving.engine.state import SOURCES, STEPS, Core
-from tierlab.simulator.serving.lookup import along, finish, nearest, over, value
+from tierlab.simulator.serving.lookup import PART, along, below, finish, nearest, over, value
 
 Floats = NDArray[np.float64]
-PART = 1024
-"""Token counts that are predicted together."""
 DENSE = 1 << 20
-"""`MISSING` is a decode batch, or this plus a part of the token counts."""
+CHUNK = 1 << 21
+"""`MISSING` is a decode batch, or one of these plus a part of the token counts or the chunks."""
 
 
 class OpClock(NamedTuple):
@@ -36,9 +36,9 @@ class OpClock(NamedTuple):
     works
         float64[sequences + 1, 1, SOURCES, keys], what policies run beside a batch of decodes, by
         the tokens that were kept; no length where they run nothing.
-    chunk, ending, once
-        float64[SOURCES, queries, keys], of a chunk and of a prompt's last; float64[SOURCES], what
-        of it all chunks of a step share.
+    chunk, ending, chunk_known, once
+        float64[SOURCES, queries, keys], of a chunk and of a prompt's last; uint8[parts];
+        float64[SOURCES], what of it all chunks of a step share.
     before, beside
         float64[sequences + 1], the host's work before the device and beside it.
     launch, launch_alone
@@ -57,6 +57,7 @@ class OpClock(NamedTuple):
     works: Floats
     chunk: Floats
     ending: Floats
+    chunk_known: NDArray[np.uint8]
     once: Floats
     before: Floats
     beside: Floats
@@ -125,6 +126,9 @@ def mixed_seconds(clock: OpClock, core: Core) -> int:
     tokens, sequences = decodes, decodes + chunks
     for i in range(chunks):
         tokens += batch.tokens[i]
+        part = below(clock.queries, batch.tokens[i]) // PER_PART
+        if not clock.chunk_known[part]:
+            return CHUNK + part
     if not clock.dense_known[tokens // PART]:
         return DENSE + tokens // PART
     if decodes and not clock.decode_known[decodes]:
