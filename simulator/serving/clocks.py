@@ -70,6 +70,8 @@ class OpTimes:
             ending=timer.ending.seconds,
             chunk_known=timer.ending.known,
             once=timer.once_s,
+            together=timer.together[0],
+            rules=timer.together[1],
             **_host(timer.host, lines, parts * PART),
         )
 

@@ -17,7 +17,7 @@ from functools import cached_property, partial
 import numpy as np
 from numpy.typing import NDArray
 
-from tierlab.hwmodels.time.times import SOURCES, TimeModel
+from tierlab.hwmodels.time.times import SOURCES, SharesLaunches, TimeModel
 from tierlab.kernels.models.architecture import Model
 from tierlab.kernels.models.step import decode_work, dense_work, prefill_work
 from tierlab.kernels.ops.table import Work
@@ -27,6 +27,7 @@ from tierlab.simulator.serving.chunktable import ChunkTable
 from tierlab.simulator.serving.graphs import NO_GRAPHS, CudaGraphs
 from tierlab.simulator.serving.hosttime import HostTime
 from tierlab.simulator.serving.lookup import PART, Lookups, lookups, nodes
+from tierlab.simulator.serving.together import as_arrays
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -126,7 +127,7 @@ class StepTimer:
         host = self.host_s(tokens, sequences, False)
         times = StepTimes(np.empty(1), np.empty((len(SOURCES), 1)))
         chunk_s = self.chunks.need(q_len)
-        chunks = self.queries, self.keys, chunk_s, self.once_s, q_len, kv_len
+        chunks = self.queries, self.keys, chunk_s, self.once_s, q_len, kv_len, *self.together
         others = SPREADS, self.attention_s(batch), fixed, host, decodes
         self._lookups.mixed_times(*chunks, *others, times.by_source, times.seconds)
         return times
@@ -165,6 +166,17 @@ class StepTimer:
         one, two = self._chunk_s(np.array([1, 2]), np.zeros(2, np.int64)).T
         none: Floats = np.maximum(2.0 * one - two, 0.0)
         return none
+
+    @cached_property
+    def together(self) -> tuple[Floats, Floats]:
+        """What decodes cost in the launch of chunks (`together`), where that is one launch."""
+        found = None
+        if isinstance(self.times, SharesLaunches) and not self.works:
+            prefill = prefill_work(self.model, self.tp, self.kv_dtype, 1, 1, self.weights)
+            decode = decode_work(self.model, self.tp, self.kv_dtype, 1, 1.0, 0.0)
+            keys = np.maximum(self.keys, 1.0)
+            found = self.times.shared(prefill, decode, keys, self.band)
+        return as_arrays(found, len(self.keys))
 
     @cached_property
     def _lookups(self) -> Lookups:
