@@ -12,6 +12,7 @@ from tierlab.hwmodels.time.constants import STRATA_S
 from tierlab.hwmodels.time.silicon.kernel import Kernel
 from tierlab.hwmodels.time.silicon.machine import Machine
 from tierlab.hwmodels.time.silicon.measured import KernelKey
+from tierlab.hwmodels.time.silicon.packed import Later
 from tierlab.hwmodels.time.silicon.registry import KERNELS
 from tierlab.hwmodels.time.silicon.trees import Forest
 from tierlab.kernels.ops.table import OpTable
@@ -54,7 +55,7 @@ class Fitted:
     key: KernelKey
     schedule: str
     parameters: Mapping[str, float]
-    trees: Forest | None
+    trees: Forest | Later | None
     bands: Bands
     ranges: Mapping[str, tuple[float, float]]
     points: int

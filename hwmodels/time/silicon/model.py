@@ -17,8 +17,10 @@ from tierlab.hwmodels.time.silicon.calibration import ANY_DEVICE, Calibration
 from tierlab.hwmodels.time.silicon.fitted import Fitted, stratum
 from tierlab.hwmodels.time.silicon.machine import Machine
 from tierlab.hwmodels.time.silicon.registry import KERNELS, VARIANTS, is_variant
-from tierlab.hwmodels.time.times import CALIBRATED, DATASHEET, TimeModel, Times
-from tierlab.kernels.ops.table import DTYPES, OPS, OpTable
+from tierlab.hwmodels.time.silicon.repeats import run_starts
+from tierlab.hwmodels.time.silicon.shared import shared_launch, shares, together
+from tierlab.hwmodels.time.times import CALIBRATED, DATASHEET, SharedLaunch, TimeModel, Times
+from tierlab.kernels.ops.table import DTYPES, OPS, OpTable, Work
 
 Floats = NDArray[np.float64]
 BIAS_GROUP = 200
@@ -75,9 +77,38 @@ class Silicon:
         for g in np.unique(member):
             rows = np.flatnonzero(member == g)
             for start in range(0, len(rows), _CHUNK):
-                part = rows[start : start + _CHUNK]
-                self._answer(out, part, int(g), ops.take(part))
+                self._answer(out, rows[start : start + _CHUNK], int(g), ops)
         return out, member
+
+    def shared(
+        self, prefill: Work, decode: Work, keys: Floats, band: str
+    ) -> tuple[SharedLaunch, int] | None:
+        """Return what decodes cost in the launch of chunks; None where kernels are launched apart.
+
+        Parameters
+        ----------
+        prefill, decode
+            The mixing of one chunk and of one decode, row by row of the same layers.
+        keys
+            float64[n], keys of a decode.
+        band
+            ``p10``, ``mid`` or ``p90``, of the chunks' kernel where it takes over 100 us.
+        """
+        parts = []
+        chunks, ones = _mixing(prefill.ops), _mixing(decode.ops)
+        both = self._member(prefill.ops)[chunks], self._member(decode.ops)[ones]
+        if len(chunks) != len(ones) or not len(ones) or min(map(np.min, both)) < 0:
+            return None
+        for row, g, h in zip(ones, *both, strict=True):
+            one, other = self._members[g].fitted, self._members[h].fitted
+            kind = shares(one, other, self._machine)
+            if kind is None or is_variant(decode.ops)[row]:
+                return None
+            layer = decode.ops.take(np.array([row]))
+            found = shared_launch(kind, one, other, self._machine, layer, keys)
+            factor = {"p10": one.bands.p10[2], "p90": one.bands.p90[2]}.get(band, 1.0)
+            parts.append((found, factor * float(decode.repeat[row])))
+        return together(parts), self._source
 
     def kernels(self) -> list[str]:
         """Return the name of the kernel behind each number of `explain`."""
@@ -92,16 +123,17 @@ class Silicon:
 
     def _answer(self, out: Times, rows: NDArray[np.int64], g: int, ops: OpTable) -> None:
         if g < 0:
-            _copy(out, rows, self._fallback.predict(ops))
+            _copy(out, rows, self._fallback.predict(ops.take(rows)))
             return
-        one = self._members[g].fitted
-        seconds, beyond = one.seconds(ops, self._machine)
+        one, starts = self._members[g].fitted, run_starts(ops, rows)
+        seconds, beyond = one.seconds(ops.take(rows[starts]), self._machine)
+        run = np.cumsum(starts) - 1
         place = stratum(seconds)
         low, high = np.array(one.bands.p10)[place], np.array(one.bands.p90)[place]
         wide = np.where(beyond, _STRETCH, 1.0)
-        out.seconds[rows] = seconds
-        out.p10[rows], out.p90[rows] = seconds * low**wide, seconds * high**wide
-        out.source[rows], out.extrapolated[rows] = self._source, beyond
+        out.seconds[rows] = seconds[run]
+        out.p10[rows], out.p90[rows] = (seconds * low**wide)[run], (seconds * high**wide)[run]
+        out.source[rows], out.extrapolated[rows] = self._source, beyond[run]
         out.bias_group[rows] = BIAS_GROUP + g
 
 
@@ -146,6 +178,11 @@ def _defaults(kernels: Sequence[Fitted]) -> list[_Member]:
 
 def _late(kernel: str) -> bool:
     return "block" in kernel or "modelopt" in kernel
+
+
+def _mixing(ops: OpTable) -> NDArray[np.int64]:
+    """Return the rows that are no KV writes."""
+    return np.flatnonzero(ops.op != OPS.index("elementwise"))
 
 
 def _empty(n: int) -> Times:
