@@ -186,7 +186,8 @@ def measured(tmp_path):
     return rows
 
 
-def test_a_table_reads_the_file(measured, tmp_path) -> None:
+@pytest.mark.parametrize("name", ["table:", ""])
+def test_a_table_reads_the_file(measured, tmp_path, name: str) -> None:
     import numpy as np
 
     from tierlab.hwmodels.catalogue import load_system
@@ -194,7 +195,7 @@ def test_a_table_reads_the_file(measured, tmp_path) -> None:
     from tierlab.kernels.ops.table import OpTable
 
     gpu = load_system(str(tmp_path / "my-cpu.toml"), "H").gpu
-    model = time_model(f"table:{tmp_path / 'm.json'}", gpu, None, "time")
+    model = time_model(f"{name}{tmp_path / 'm.json'}", gpu, None, "time")
     decodes = [r for r in measured if r["operation"] == "decode"]
     names = ("batch", "q_len", "kv_len", "heads", "kv_heads", "head_dim")
     columns = {n: [r[n] for r in decodes] for n in names}
@@ -219,12 +220,12 @@ def test_tables_of_another_device_or_too_short_are_refused(measured, tmp_path) -
 
     gpu = load_system("H200", "H").gpu
     with pytest.raises(BadInput, match="times of 'my-cpu', not of"):
-        time_model(f"table:{tmp_path / 'm.json'}", gpu, None, "time")
+        time_model(f"{name}{tmp_path / 'm.json'}", gpu, None, "time")
     data = json.loads((tmp_path / "m.json").read_text())
     few = dump(data["provenance"], {}, [r for r in data["rows"] if r["op"] == "copy"])
     (tmp_path / "m.json").write_text(few)
     with pytest.raises(BadInput, match="no operation has enough rows"):
-        time_model(f"table:{tmp_path / 'm.json'}", gpu, None, "time")
+        time_model(f"{name}{tmp_path / 'm.json'}", gpu, None, "time")
 
 
 def test_the_kernel_with_most_shapes_on_an_idle_device_answers() -> None:
