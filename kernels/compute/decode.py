@@ -18,8 +18,8 @@ from tierlab.kernels.compute.cuda.launch import element, launch
 from tierlab.kernels.compute.intrinsics import LANES
 from tierlab.kernels.compute.jit import compiled, shared, threads
 from tierlab.kernels.compute.paged import TILE
-from tierlab.kernels.compute.simd import fma, load, mul, splat, store
-from tierlab.kernels.compute.softmax import LOW, soften
+from tierlab.kernels.compute.simd import fma, load, mul, splat, store, total
+from tierlab.kernels.compute.softmax import LOW, hide, soften
 from tierlab.kernels.compute.tile import clear, product
 
 TASKS_PER_THREAD = 4
@@ -116,7 +116,7 @@ def cupy_version(
 
 
 class Parts:
-    """What each task leaves: weighted values, largest score and sum of weights of each row.
+    """What each task leaves of each row: weighted values, peak and weights, as `softmax` says.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ class Parts:
         self._tasks, self._rows, self._group = tasks, rows, padded.shape[2]
         self._out = np.zeros(len(tasks) * rows * dim, np.float32)
         self._peak = np.full(len(tasks) * rows, LOW, np.float32)
-        self._sums = np.zeros(len(tasks) * rows, np.float32)
+        self._sums = np.zeros(len(tasks) * rows * LANES, np.float32)
         scratch = np.empty(len(tasks) * TILE * block, np.float32)
         self.arrays = self._out, self._peak, self._sums, scratch
 
@@ -176,7 +176,7 @@ def _join(tasks, out, peak, sums, joined, lse, weights, dim):
         for row in range(rows):
             at = task * rows + row
             share = np.exp(peak[at] - lse[sequence, row])
-            weights[sequence, row] += share * sums[at]
+            weights[sequence, row] += share * total(load(sums, at * LANES))
             for k in range(0, dim, LANES):
                 place = (sequence * rows + row) * dim + k
                 part = load(out, at * dim + k)
@@ -212,6 +212,6 @@ def _tile(q, of, keys, values, cache, count, dim, block, out, peak, sums, at, sc
     clear(scratch, s, TILE * block)
     product(q, of, dim, keys, cache, block, dim, scratch, s, block, block)
     for row in range(TILE):
-        o = (at + row) * dim
-        soften(scratch, s + row * block, block, count, out, o, peak, sums, at + row, dim)
+        hide(scratch, s + row * block, block, count)
+    soften(scratch, s, block, out, at * dim, dim, peak, sums, at)
     product(scratch, s, block, values, cache, dim, count, out, at * dim, dim, dim)

@@ -22,7 +22,7 @@ from tierlab.kernels.compute.jit import shared, threads
 from tierlab.kernels.compute.paged import TILE
 from tierlab.kernels.compute.quantise import Codes, dequantise_reference
 from tierlab.kernels.compute.simd import add, load, splat
-from tierlab.kernels.compute.softmax import soften
+from tierlab.kernels.compute.softmax import hide, soften
 
 GPU_SLICE, GPU_STAGES = 64, 2
 """As in cuda/decode_codes.cu."""
@@ -147,10 +147,8 @@ def _attend(
                         scratch, s, then,
                     )  # fmt: skip
                     for r in range(TILE):
-                        o = (at + r) * dim
-                        soften(
-                            scratch, s + r * block, block, count, out, o, peak, sums, at + r, dim
-                        )
+                        hide(scratch, s + r * block, block, count)
+                    soften(scratch, s, block, out, at * dim, dim, peak, sums, at)
                     _weigh(
                         scratch, s, values, code, v_scale, v_low, side, dim, block, count, bits,
                         group, own, w, out, at * dim, then,
