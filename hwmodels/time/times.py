@@ -116,13 +116,21 @@ class TimeModel(Protocol):
 
 
 @runtime_checkable
-class SharesLaunches(Protocol):
-    """A time model that knows which launches serve prefill chunks and decodes together."""
+class KnowsKernels(Protocol):
+    """A time model that knows what one launch, as it was measured, holds."""
+
+    def launched(self, mixing: Work) -> Work:
+        """Return a step's sequence mixing without what the time of its attention includes."""
 
     def shared(
         self, prefill: Work, decode: Work, keys: NDArray[np.float64], band: str
     ) -> tuple[SharedLaunch, int] | None:
         """Return how, and the source, of the mixing of one chunk and one decode; None: apart."""
+
+
+def launched(times: TimeModel, mixing: Work) -> Work:
+    """Return the sequence mixing of steps as a time model's launches count it."""
+    return times.launched(mixing) if isinstance(times, KnowsKernels) else mixing
 
 
 class TransferModel(Protocol):

@@ -17,7 +17,7 @@ from functools import cached_property, partial
 import numpy as np
 from numpy.typing import NDArray
 
-from tierlab.hwmodels.time.times import SOURCES, SharesLaunches, TimeModel
+from tierlab.hwmodels.time.times import SOURCES, KnowsKernels, TimeModel, launched
 from tierlab.kernels.models.architecture import Model
 from tierlab.kernels.models.step import decode_work, dense_work, prefill_work
 from tierlab.kernels.ops.table import Work
@@ -152,6 +152,7 @@ class StepTimer:
             kv_len = np.maximum(self.keys, 1.0)[:, None]
             grid = [np.broadcast_to(x, shape).ravel() for x in (batches, kv_len, SPREADS)]
             work = decode_work(self.model, self.tp, self.kv_dtype, *grid)
+            work = launched(self.times, work)
             flat = self._split(work, len(grid[0])).reshape(len(SOURCES), *shape)
             tables = np.ascontiguousarray(flat.transpose(1, 3, 0, 2))
             self._attention.update((first + i, tables[i : i + 1]) for i in range(TOGETHER))
@@ -171,7 +172,7 @@ class StepTimer:
     def together(self) -> tuple[Floats, Floats]:
         """What decodes cost in the launch of chunks (`together`), where that is one launch."""
         found = None
-        if isinstance(self.times, SharesLaunches) and not self.works:
+        if isinstance(self.times, KnowsKernels) and not self.works:
             prefill = prefill_work(self.model, self.tp, self.kv_dtype, 1, 1, self.weights)
             decode = decode_work(self.model, self.tp, self.kv_dtype, 1, 1.0, 0.0)
             keys = np.maximum(self.keys, 1.0)
@@ -227,6 +228,7 @@ class StepTimer:
     def _chunk_s(self, q_len: Ints, past: Ints, ends: bool = False) -> Floats:
         kv_len = q_len + past
         work = prefill_work(self.model, self.tp, self.kv_dtype, q_len, kv_len, self.weights)
+        work = launched(self.times, work)
         if self.works:
             work = Work.concat([work, self._beside(True, 1, q_len, kv_len, ends)])
         return self._split(work, len(q_len))

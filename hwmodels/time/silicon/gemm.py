@@ -59,7 +59,7 @@ PARAMETERS: dict[str, Parameter] = {
     "input_pass": Parameter(1.0, 1e-3, 30.0, "traffic of quantising the input first, 1"),
     "input_us": Parameter(0.1, 1e-2, 60.0, "launching that, us"),
     "row_ns": Parameter(0.5, 1e-3, 50.0, "that, for each row, ns"),
-    "odd": Parameter(0.1, 1e-3, 30.0, "traffic of rows in no multiple of 8, more, 1"),
+    "odd": Parameter(0.1, 1e-3, 30.0, "8-bit traffic of rows in no multiple of 8, more, 1"),
     "heat": Parameter(0.1, 1e-3, 0.5, "what sustained work adds as clocks fall, 1"),
     "heat_ms": Parameter(1.0, 0.1, 30.0, "work after which they have mostly fallen, ms"),
 }
@@ -126,7 +126,8 @@ def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
     per_row = shape.k * ((2.0 + shape.operand) * p["input_pass"] / machine.bytes_per_s)
     quantised = shape.m * (per_row + p["row_ns"] * 1e-9)
     ends = shape.m * (shape.k * shape.operand + shape.n * 2.0)
-    best = best + (shape.m % 8 != 0) * ends * (p["odd"] / machine.bytes_per_s)
+    odd = (shape.m % 8 != 0) & (shape.operand < 2.0)
+    best = best + odd * ends * (p["odd"] / machine.bytes_per_s)
     start_us = p["launch_us"] + p["input_us"] * (shape.operand < 2.0) + p["miss_us"] * shape.miss
     total: Floats = best + quantised * (shape.operand < 2.0) + start_us * 1e-6
     return total

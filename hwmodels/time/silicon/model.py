@@ -80,6 +80,21 @@ class Silicon:
                 self._answer(out, rows[start : start + _CHUNK], int(g), ops)
         return out, member
 
+    def launched(self, mixing: Work) -> Work:
+        """Return it without KV writes, where the measured times of its attention include them.
+
+        Profiles and public tables time an engine's whole attention layer, which writes new keys
+        and values first (`prefill`, `decode`); MLA's time kernels alone.
+        """
+        ops = mixing.ops
+        attention = np.isin(ops.op, [OPS.index(op) for op in _ATTENTION])
+        if not attention.any() or is_variant(ops)[attention].any():
+            return mixing
+        if (self._member(ops)[attention] < 0).any():
+            return mixing
+        stays = (ops.op != OPS.index("elementwise")) | (ops.kv_dtype == DTYPES.index("none"))
+        return Work(ops.take(stays), mixing.step[stays], mixing.repeat[stays])
+
     def shared(
         self, prefill: Work, decode: Work, keys: Floats, band: str
     ) -> tuple[SharedLaunch, int] | None:
