@@ -7,10 +7,10 @@
 
 Held-out shapes of calibrated models are `tierlab validate`. `datasheet` leaves out an
 architecture as a whole and writes the constants of all; `points` shows the held-out error against
-the number of measurements fitted; `ship` writes the calibrations of the five devices, `others` adds
-to them what is not plain attention or GEMM. The tables
-are those of the PyPI package aiconfigurator-core (Apache-2.0; 0.12.0 was used), installed, or
-unpacked into DIR. docs/results/silicon.md keeps the output.
+the number of measurements fitted; `ship` writes the calibrations of the five devices, `others` only
+adds to them what is not plain attention or GEMM. The tables are those of the PyPI package
+aiconfigurator-core (Apache-2.0; 0.12.0 was used), installed, or unpacked into DIR.
+docs/results/silicon.md keeps the output.
 """
 
 from __future__ import annotations
@@ -122,7 +122,9 @@ def others(tables: Path | None, folder: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--tables", type=Path)
     parser.add_argument("what", choices=("datasheet", "points", "ship", "others"))
     parser.add_argument("folder", type=Path, nargs="?", default=Path("hwmodels/calibration"))

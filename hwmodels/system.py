@@ -1,6 +1,6 @@
 """A system: named instances of devices, and the links between them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -130,6 +130,14 @@ class System:
         if a not in self._routes:
             self._routes[a] = self._routes_from(a)
         return b in self._routes[a]
+
+    def nearest(self, start: str, nodes: Iterable[str]) -> list[str]:
+        """Return those of some nodes that are the fewest hops from `start`, in their order.
+
+        Empty where nothing connects them.
+        """
+        hops = {node: len(self.path(start, node)) for node in nodes if self.connects(start, node)}
+        return [node for node, number in hops.items() if number == min(hops.values())]
 
     def _routes_from(self, start: str) -> dict[str, tuple[Edge, ...]]:
         routes: dict[str, tuple[Edge, ...]] = {start: ()}

@@ -25,13 +25,14 @@ LEAST = 1e-12
 
 @dataclass(frozen=True)
 class Axis:
-    """An axis from `low` to `high`, in SI, written as `kind`."""
+    """An axis from `low` to `high`, in SI, written as `kind`; a clock's in units of `unit_s`."""
 
     title: str
     kind: str
     low: float
     high: float
     log: bool = False
+    unit_s: float = 1.0
 
     def place(self, values: Floats) -> Floats:
         """Return where values lie, 0 to 1; beyond the ends they stay at them."""
@@ -161,14 +162,8 @@ def clock(title: str, end_s: float) -> Axis:
     """Return an axis of simulated time in the unit that reads best."""
     for unit_s, kind in ((86400.0, "days"), (3600.0, "hours"), (60.0, "minutes")):
         if end_s > 3 * unit_s:
-            return Axis(f"{title}, {kind}", "number", 0.0, end_s / unit_s)
+            return Axis(f"{title}, {kind}", "number", 0.0, end_s / unit_s, unit_s=unit_s)
     return Axis(f"{title}, seconds", "number", 0.0, max(end_s, 1e-9))
-
-
-def unit_s(axis: Axis) -> float:
-    """Return the seconds of one unit of a clock."""
-    names = {"days": 86400.0, "hours": 3600.0, "minutes": 60.0}
-    return names.get(axis.title.rpartition(" ")[2], 1.0)
 
 
 def draw(chart: Chart) -> str:
@@ -212,18 +207,16 @@ def _path(chart: Chart, line: Line) -> str:
     known = ~(np.isnan(line.x) | np.isnan(line.y))
     x, y = 1000 * chart.x.place(line.x[known]), 1000 - 1000 * chart.y.place(line.y[known])
     points = [f"{a:.1f} {b:.1f}" for a, b in zip(x, y, strict=True)]
-    if line.stairs and points:
+    if not points:
+        return ""
+    if line.stairs:
         path = f"M{points[0]}" + "".join(
             f"H{a:.1f}V{b:.1f}" for a, b in zip(x[1:], y[1:], strict=True)
         )
     else:
         path = "M" + "L".join(points)
     name = html.escape(line.name, quote=True)
-    return (
-        f'<path class="line {colour(line.number)}" data-name="{name}" d="{path}"/>'
-        if points
-        else ""
-    )
+    return f'<path class="line {colour(line.number)}" data-name="{name}" d="{path}"/>'
 
 
 def colour(number: int) -> str:

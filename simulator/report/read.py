@@ -14,7 +14,6 @@ from tierlab.simulator.comparison.simulated import (
     read_summary,
     read_table,
 )
-from tierlab.simulator.report.figures import COST
 from tierlab.simulator.results.folder import MARK
 
 if TYPE_CHECKING:
@@ -157,7 +156,6 @@ def _run(folder: Path, name: str, manifest: dict[str, Any]) -> RunData:
         )
     try:
         figures = run_figures({k: v for k, v in summary.items() if k != "bands"})
-        figures |= _sized(figures)
     except (KeyError, TypeError, AttributeError) as error:
         raise BadInput(str(folder / "summary.json"), f"no whole run: {error}", ACCEPTED) from None
     return RunData(name, summary, manifest, figures, requests, steps, tiers)
@@ -167,16 +165,6 @@ def _need(path: Path, frame: pl.DataFrame, columns: Sequence[str]) -> None:
     for column in columns:
         if column not in frame.columns:
             raise BadInput(str(path), f"column {column} is missing", ACCEPTED)
-
-
-def _sized(figures: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the cost of tiers as sized, under the names that a sweep's points have."""
-    parts = [v for k, v in figures.items() if k.startswith("usd_per_h.sized.")]
-    if not parts:
-        return {"sized_usd_per_h": None, COST: None}
-    per_h, output = sum(parts), figures["tokens.output"]
-    cost = per_h * figures["simulated_s"] / 3600 / output * 1e6 if output else None
-    return {"sized_usd_per_h": per_h, COST: cost}
 
 
 def _sweep(folder: Path, name: str, manifest: dict[str, Any]) -> SweepData:

@@ -121,8 +121,7 @@ def _timed(
     if not any(len(x) and np.nanmax(y, initial=0.0) > 0 for x, y in there):
         return
     x = charts.clock("simulated time", max(run.summary["simulated_s"] for run in runs))
-    unit_s = charts.unit_s(x)
-    scaled = [None if points is None else (points[0] / unit_s, points[1]) for points in found]
+    scaled = [None if points is None else (points[0] / x.unit_s, points[1]) for points in found]
     y = charts.linear(_UNITS[kind], kind, [y for _, y in there])
     yield Chart(title, says, x, y, _lines(runs, scaled, stairs=True), alone=len(runs) == 1)
 

@@ -220,12 +220,12 @@ def test_tables_of_another_device_or_too_short_are_refused(measured, tmp_path) -
 
     gpu = load_system("H200", "H").gpu
     with pytest.raises(BadInput, match="times of 'my-cpu', not of"):
-        time_model(f"{name}{tmp_path / 'm.json'}", gpu, None, "time")
+        time_model(f"table:{tmp_path / 'm.json'}", gpu, None, "time")
     data = json.loads((tmp_path / "m.json").read_text())
     few = dump(data["provenance"], {}, [r for r in data["rows"] if r["op"] == "copy"])
     (tmp_path / "m.json").write_text(few)
     with pytest.raises(BadInput, match="no operation has enough rows"):
-        time_model(f"{name}{tmp_path / 'm.json'}", gpu, None, "time")
+        time_model(f"table:{tmp_path / 'm.json'}", gpu, None, "time")
 
 
 def test_the_kernel_with_most_shapes_on_an_idle_device_answers() -> None:
