@@ -58,11 +58,11 @@ class Forest:
 
     def __call__(self, features: Mapping[str, Floats]) -> Floats:
         """Return the log of the factor, float64[n], of features float64[n] by name."""
-        values = np.stack([features[name] for name in self.names])
+        columns = [features[name] for name in self.names]
         edges, starts, leaves = self._flat
-        total = np.zeros(values.shape[1])
+        total = np.zeros(len(columns[0]))
         for start in range(0, len(total), _BLOCK):
-            part = values[:, start : start + _BLOCK]
+            part = np.stack([column[start : start + _BLOCK] for column in columns])
             bins, place = np.empty(part.shape, np.uint8), np.empty(part.shape[1], np.uint8)
             _compiled(_bin_rows)(part, edges, starts, bins)
             into = total[start : start + _BLOCK]
