@@ -95,12 +95,16 @@ class Reader:
         unknown = set(given) - set(kernel.parameters)
         if unknown:
             raise self._fail(where, f"unknown {min(unknown)!r}", ", ".join(kernel.parameters))
-        return {
-            name: self._number(
-                self._need(given, name, where), f"{where}: {name}", p.low * 0.999, p.high * 1.001
+        found = {}
+        for name, p in kernel.parameters.items():
+            if name not in given and p.absent is not None:
+                found[name] = p.absent
+                continue
+            value, spot = self._need(given, name, where), f"{where}: {name}"
+            found[name] = self._number(
+                value, spot, p.low * 0.999, max(p.high, p.absent or 0) * 1.001
             )
-            for name, p in kernel.parameters.items()
-        }
+        return found
 
     def _bands(self, table: Mapping[str, Any], where: str) -> Bands:
         low = self._three(table, "p10", where, 0.0, 1.0)

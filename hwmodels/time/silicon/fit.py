@@ -170,7 +170,10 @@ def _minimise(
 def _leftover(
     data: Measured, features: Mapping[str, Floats], residuals: Floats, how: Options
 ) -> tuple[Forest | None, Floats]:
-    """Return the trees, and the residuals of groups that they did not see."""
+    """Return the trees, and the residuals of groups that they did not see.
+
+    None where they tell less of such groups than the formula does.
+    """
     if not how.trees:
         return None, residuals
     boosting = Boosting().for_points(len(data))
@@ -182,6 +185,8 @@ def _leftover(
         seen = {name: v[~out] for name, v in features.items()}
         other = grow(seen, residuals[~out], boosting, how.seed)
         left[out] -= other({name: v[out] for name, v in features.items()})
+    if np.median(np.abs(left)) > np.median(np.abs(residuals)):
+        return None, residuals
     return grow(features, residuals, boosting, how.seed), left
 
 
