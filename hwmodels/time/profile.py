@@ -71,11 +71,6 @@ class StepProfile:
     attention: Grid
     ragged: Grid | None = None
 
-    @property
-    def longest_kv(self) -> float:
-        """The most keys that were measured."""
-        return float(self.attention.axes[3][-1])
-
 
 def load_profile(folder: Path, layers: int, where: str, ragged: bool = False) -> StepProfile:
     """Read a profile of one layer and stand it for `layers` of them.

@@ -36,3 +36,10 @@ def write_whole(
     finally:
         with suppress(OSError):
             scratch.unlink()
+
+
+def umask() -> int:
+    """Return what a new file's permissions lack; the system tells only while it is changed."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -131,6 +131,10 @@ BAD = {
     "hardware": (("--device", "cpu", "--hardware", "H201"), "--hardware: unknown"),
     "system": (("--device", "cpu", "--system", "h200_sxm"), "--system: goes with --from only"),
     "quick": (("--from", "x.csv", "--quick"), "--quick: goes with --device only"),
+    "no files": (
+        ("--device", "cuda:0", "--files", "."),
+        "--files: a GPU is measured without files",
+    ),
 }
 
 
