@@ -182,3 +182,10 @@ def prefetch(builder: Any, array: Any, at: Any) -> None:
     flags = [ir.Constant(ir.IntType(32), v) for v in (0, 3, 1)]  # to read, keep near, data
     line = builder.bitcast(builder.gep(array, [at]), byte)
     call(builder, "llvm.prefetch.p0", ir.VoidType(), [line, *flags])
+
+
+@primitive("array at -> at")
+def claim(builder: Any, array: Any, at: Any) -> Any:
+    """Add 1 to an int64 that threads share; return what it was: each number once over all."""
+    one = llvm().Constant(llvm().IntType(64), 1)
+    return builder.atomic_rmw("add", builder.gep(array, [at]), one, "monotonic")
