@@ -3,11 +3,15 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from tierlab.hwmodels.device import Cxl, Device, Gpu, Host, Ssd
 from tierlab.hwmodels.link import Link
 from tierlab.hwmodels.quantity import Quantity
 from tierlab.kernels.base.errors import BadInput
+
+if TYPE_CHECKING:
+    from tierlab.hwmodels.transfers.measured import Measured
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,8 @@ class System:
         Every link instance.
     warnings
         What the consistency rules found odd but not impossible.
+    measured
+        Instance -> its measured transfers: a drive's, or a GPU's and its way to the host.
     """
 
     name: str
@@ -58,6 +64,7 @@ class System:
     groups: Mapping[str, tuple[str, ...]]
     edges: tuple[Edge, ...]
     warnings: tuple[str, ...] = ()
+    measured: Mapping[str, "Measured"] = field(default_factory=dict)
     _routes: dict[str, dict[str, tuple[Edge, ...]]] = field(
         default_factory=dict, repr=False, compare=False
     )

@@ -73,7 +73,17 @@ def _nearest(
 
 def _candidates(system: System, spec: TierSpec) -> list[str]:
     """Return the nodes that a tier may live on: a node, a group, or a kind."""
-    device = spec.device or spec.name
+    return nodes_called(system, spec.device or spec.name, f"tiers.{spec.name}.device")
+
+
+def nodes_called(system: System, device: str, where: str) -> list[str]:
+    """Return the nodes that a name stands for: a node, a group, or the kind of a tier.
+
+    Raises
+    ------
+    BadInput
+        The system has none.
+    """
     if device in system.nodes:
         return [device]
     if device in system.groups:
@@ -81,7 +91,7 @@ def _candidates(system: System, spec: TierSpec) -> list[str]:
     if device in GROUPS and (found := list(getattr(system, GROUPS[device])())):
         return found
     raise BadInput(
-        f"tiers.{spec.name}.device",
+        where,
         f"{system.name} has no {device}",
         f"one of {', '.join(system.nodes)}, or hardware that has it (`tierlab list hardware`)",
     )
