@@ -15,7 +15,7 @@ import numpy as np
 from tierlab.hwmodels.catalogue import load_system
 from tierlab.hwmodels.time.silicon.aiconfigurator import DEVICES
 from tierlab.hwmodels.time.silicon.fit import FEWEST, NotConverged, Options, fit
-from tierlab.hwmodels.time.silicon.fitted import Fitted, stratum
+from tierlab.hwmodels.time.silicon.fitted import Fitted
 from tierlab.hwmodels.time.silicon.holdout import split
 from tierlab.hwmodels.time.silicon.machine import Machine, machine_of
 from tierlab.hwmodels.time.silicon.measured import Measured
@@ -28,10 +28,8 @@ ONLY = {"trtllm": ("mla_decode", "mla_prefill")}
 
 def cells(model: Fitted, machine: Machine, unseen: Measured) -> str:
     """Return median, p90, time-weighted error, band coverage, and the bare formula's median."""
-    predicted, _ = model.seconds(unseen.ops, machine)
+    predicted, low, high, _ = model.predict(unseen.ops, machine)
     size = np.abs(predicted / unseen.seconds - 1.0)
-    place = stratum(predicted)
-    low, high = (np.array(b)[place] * predicted for b in (model.bands.p10, model.bands.p90))
     within = ((unseen.seconds >= low) & (unseen.seconds <= high)).mean()
     bare = model.kernel.seconds(unseen.ops, machine, model.schedule, model.parameters)
     weighted = (size * unseen.seconds).sum() / unseen.seconds.sum()

@@ -40,6 +40,8 @@ class Boosting:
         Points that a leaf must see before it moves half as far.
     rows, features
         Shares that one tree, and one level, look at.
+    robust
+        Residual beyond which a point pulls less.
     """
 
     trees: int = 400
@@ -47,6 +49,7 @@ class Boosting:
     ridge: float = 1.0
     rows: float = 0.6
     features: float = 0.33
+    robust: float = ROBUST
 
     def for_points(self, points: int) -> Boosting:
         """Return fewer trees where there are few points."""
@@ -74,7 +77,7 @@ def grow(features: Mapping[str, Floats], residuals: Floats, how: Boosting, seed:
     steps, scale = np.zeros((how.trees, LEAVES), np.int8), np.zeros(how.trees)
     looked = max(1, round(how.features * len(names)))
     for t in range(how.trees):
-        weight = 1.0 / np.sqrt(1.0 + np.square(left / ROBUST))
+        weight = 1.0 / np.sqrt(1.0 + np.square(left / how.robust))
         drawn = np.flatnonzero(rng.random(n) < how.rows)
         place = np.zeros(n, np.uint8)
         for d in range(DEPTH):

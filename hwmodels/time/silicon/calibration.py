@@ -14,10 +14,11 @@ from typing import Any
 from tierlab.hwmodels.time.silicon.calibration_reader import Reader
 from tierlab.hwmodels.time.silicon.fitted import Fitted
 from tierlab.hwmodels.time.silicon.packed import Later, pack
+from tierlab.hwmodels.time.silicon.trees import Forest
 from tierlab.kernels.base.errors import BadInput
 from tierlab.kernels.base.names import fold, read_text
 
-FORMAT = "tierlab-calibration-2"
+FORMAT = "tierlab-calibration-3"
 SHIPPED = Path(__file__).parents[2] / "calibration"
 ANY_DEVICE = "any"
 """Device of constants that were fitted over several architectures, for datasheet predictions."""
@@ -69,13 +70,14 @@ def _kernel(one: Fitted) -> dict[str, Any]:
         "p10": [_short(v) for v in one.bands.p10],
         "p90": [_short(v) for v in one.bands.p90],
         "ranges": {k: [_short(v) for v in r] for k, r in one.ranges.items()},
-        "trees": _trees(one),
+        "trees": _packed(one.trees),
+        "spread": _packed(one.bands.spread),
     }
 
 
-def _trees(one: Fitted) -> dict[str, Any] | None:
-    trees = one.trees.forest if isinstance(one.trees, Later) else one.trees
-    return None if trees is None else pack(trees)
+def _packed(trees: Forest | Later | None) -> dict[str, Any] | None:
+    forest = trees.forest if isinstance(trees, Later) else trees
+    return None if forest is None else pack(forest)
 
 
 def _short(value: float) -> float:

@@ -70,7 +70,7 @@ class Reader:
         parameters = self._parameters(table, kernel, f"{where}: parameters")
         return Fitted(
             key, self._one_of(table, "schedule", where, kernel.schedules), parameters,
-            self._trees(table, where), self._bands(table, where),
+            self._forest(table, "trees", where), self._bands(table, where),
             self._ranges(table, kernel, where),
             int(self._number(table.get("points"), f"{where}: points", 1, 1e12)),
             int(self._number(table.get("groups"), f"{where}: groups", 1, 1e12)),
@@ -108,7 +108,8 @@ class Reader:
 
     def _bands(self, table: Mapping[str, Any], where: str) -> Bands:
         low = self._three(table, "p10", where, 0.0, 1.0)
-        return Bands(low, self._three(table, "p90", where, 1.0, 1e3))
+        high = self._three(table, "p90", where, 1.0, 1e3)
+        return Bands(low, high, self._forest(table, "spread", where))
 
     def _three(
         self, table: Mapping[str, Any], key: str, where: str, low: float, high: float
@@ -132,11 +133,11 @@ class Reader:
             made[name] = (low, self._number(pair[1], f"{where}: ranges: {name}", low, 1e3))
         return made
 
-    def _trees(self, table: Mapping[str, Any], where: str) -> Forest | Later | None:
-        given = self._need(table, "trees", where)
+    def _forest(self, table: Mapping[str, Any], key: str, where: str) -> Forest | Later | None:
+        given = self._need(table, key, where)
         if given is None:
             return None
-        spot = f"{where}: trees"
+        spot = f"{where}: {key}"
         row = self.table(given, spot)
         names, edges, packed = (self._need(row, k, spot) for k in PARTS)
         made = Later if self._later else unpack

@@ -19,6 +19,7 @@ from tierlab.hwmodels.time.silicon.kernel import ENGINE, Kernel
 from tierlab.hwmodels.time.silicon.machine import Machine
 from tierlab.hwmodels.time.silicon.measured import Measured
 from tierlab.hwmodels.time.silicon.registry import KERNELS
+from tierlab.hwmodels.time.silicon.spread import bands, folds, spread_bands, unseen
 from tierlab.hwmodels.time.silicon.trees import Forest
 from tierlab.kernels.base.errors import BadInput
 
@@ -32,12 +33,6 @@ FOR_SCHEDULE = 240
 FOR_TREES = 40000
 SCALE = 0.03
 """Relative error at which the loss turns from square to linear."""
-FOLDS = 3
-NARROWER = (1.0 - 1.0 / FOLDS) ** 0.25
-"""All groups teach more than the folds' did: errors fall with groups^-0.25 (within fitted groups,
-2026-11-21: powers of 0.04 to 0.35 between half and all of them)."""
-NARROWEST = 0.005
-"""Half of a band, at least: the tables repeat no measurement, so their noise is not known."""
 _PRIOR = 0.3
 _MOST_STEPS = 200
 _TRIAL_STEPS = 15
@@ -85,8 +80,7 @@ def fit(measured: Measured, machine: Machine, options: Options | None = None) ->
     schedule, values = fit_parameters(kernel, [(data, machine)], how.seed)
     formula = kernel.seconds(data.ops, machine, schedule, values)
     features = kernel.asked(data.ops, machine, schedule, values, formula)
-    trees, left = _leftover(data, features, np.log(data.seconds / formula), how)
-    band = bands(left, data.seconds / np.exp(left), NARROWER if how.trees else 1.0)
+    trees, band = _leftover(data, features, formula, how)
     at = kernel.coordinates(data.ops)
     return Fitted(
         measured.key, schedule, values, trees, band,
@@ -168,42 +162,22 @@ def _minimise(
 
 
 def _leftover(
-    data: Measured, features: Mapping[str, Floats], residuals: Floats, how: Options
-) -> tuple[Forest | None, Floats]:
-    """Return the trees, and the residuals of groups that they did not see.
+    data: Measured, features: Mapping[str, Floats], formula: Floats, how: Options
+) -> tuple[Forest | None, Bands]:
+    """Return the trees, and the band around what they say of groups that they did not see.
 
-    None where they tell less of such groups than the formula does.
+    No trees where they tell less of such groups than the formula does.
     """
+    residuals = np.log(data.seconds / formula)
     if not how.trees:
-        return None, residuals
+        return None, bands(residuals, formula)
     boosting = Boosting().for_points(len(data))
-    groups = data.groups()
-    fold = np.random.default_rng(how.seed).permutation(int(groups.max()) + 1)[groups] % FOLDS
-    left = residuals.copy()
-    for f in np.unique(fold):
-        out = fold == f
-        seen = {name: v[~out] for name, v in features.items()}
-        other = grow(seen, residuals[~out], boosting, how.seed)
-        left[out] -= other({name: v[out] for name, v in features.items()})
-    if np.median(np.abs(left)) > np.median(np.abs(residuals)):
-        return None, residuals
-    return grow(features, residuals, boosting, how.seed), left
-
-
-def bands(residuals: Floats, predicted: Floats, narrower: float = 1.0) -> Bands:
-    """Return p10 and p90 of measured / predicted in each stratum of predicted time.
-
-    `narrower` scales their logarithms.
-    """
-    pairs = []
-    place = stratum(predicted)
-    for s in range(3):
-        own = residuals[place == s]
-        own = own if len(own) >= FEWEST else residuals
-        low, high = np.quantile(own, (0.1, 0.9)) * narrower
-        pairs.append((min(low, -NARROWEST), max(high, NARROWEST)))
-    low3, high3 = np.exp(np.array(pairs)).T.tolist()
-    return Bands(tuple(low3), tuple(high3))
+    fold = folds(data.groups(), how.seed)
+    said = unseen(features, residuals, fold, boosting, how.seed)
+    if np.median(np.abs(residuals - said)) > np.median(np.abs(residuals)):
+        return None, bands(residuals, formula)
+    band = spread_bands(features, residuals - said, formula * np.exp(said), fold, how.seed)
+    return grow(features, residuals, boosting, how.seed), band
 
 
 def fit_all(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,14 +21,34 @@ from tierlab.kernels.ops.table import OpTable
 Floats = NDArray[np.float64]
 BEYOND = 1e-6
 """Slack of a range, in its coordinate: rounding is no extrapolation."""
+_STRETCH = 1.5
+"""Factor on the width of an extrapolated row's band (assumption, 2026-11-21)."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Bands:
-    """Factors on the predicted time, one a stratum of `STRATA_S` (by predicted time)."""
+    """The band around a predicted time.
+
+    Attributes
+    ----------
+    p10, p90
+        Factors on the time, one a stratum of `STRATA_S` (by predicted time).
+    spread
+        How the logarithms of these factors depend on the shape: its exponential scales them.
+    """
 
     p10: tuple[float, float, float]
     p90: tuple[float, float, float]
+    spread: Forest | Later | None = None
+
+
+class Predicted(NamedTuple):
+    """Times of n rows, s, and the band that 80% lie in; `beyond`: outside what was measured."""
+
+    seconds: Floats
+    p10: Floats
+    p90: Floats
+    beyond: NDArray[np.bool_]
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,19 +88,28 @@ class Fitted:
         """The model that the parameters belong to."""
         return KERNELS[self.key.op]
 
-    def seconds(self, ops: OpTable, machine: Machine) -> tuple[Floats, NDArray[np.bool_]]:
-        """Return times, s, and whether a row lies outside the measured range, both [n].
+    def predict(self, ops: OpTable, machine: Machine) -> Predicted:
+        """Return times and their bands.
 
         What the trees say counts half as much for each octave outside the range: far away the
-        formula stands alone.
+        formula stands alone, and its band is wider.
         """
-        seconds = self.formula_s(ops, machine)
-        far = self._outside(ops)
+        seconds, far = self.formula_s(ops, machine), self._outside(ops)
+        width = np.where(far > BEYOND, _STRETCH, 1.0)
         if self.trees is not None:
             schedule, p = self.schedule, self.parameters
             asked = self.kernel.asked(ops, machine, schedule, p, seconds)
             seconds = seconds * np.exp(self.trees(asked) * np.exp2(-far))
-        return seconds, far > BEYOND
+            if self.bands.spread is not None:
+                width *= np.exp(self.bands.spread(asked))
+        place = stratum(seconds)
+        low, high = (np.log(b)[place] * width for b in (self.bands.p10, self.bands.p90))
+        return Predicted(seconds, seconds * np.exp(low), seconds * np.exp(high), far > BEYOND)
+
+    def seconds(self, ops: OpTable, machine: Machine) -> tuple[Floats, NDArray[np.bool_]]:
+        """Return times, s, and whether a row lies outside the measured range, both [n]."""
+        found = self.predict(ops, machine)
+        return found.seconds, found.beyond
 
     def formula_s(self, ops: OpTable, machine: Machine) -> Floats:
         """Return the times of the formula alone, s, float64[n]."""

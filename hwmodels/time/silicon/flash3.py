@@ -25,7 +25,7 @@ _FULL = 0.8
 _NEAR = 0.85
 """Of the best efficiency, what the fewest splits must reach."""
 _SLACK = 1.1
-_WIDE = np.array([(128.0, 128.0, 96.0, 80.0), (128.0, 128.0, 96.0, 64.0)])
+_WIDE = np.array([(128.0, 128.0, 96.0, 80.0), (160.0, 128.0, 96.0, 64.0)])
 _WIDE_FP8 = np.array([(160.0, 160.0, 160.0, 128.0), (160.0, 160.0, 128.0, 64.0)])
 
 
@@ -36,6 +36,12 @@ def tile(ops: OpTable) -> tuple[Floats, Floats]:
     narrow = DTYPE_BYTES[ops.kv_dtype] < 2.0
     wide = np.where(narrow, _WIDE_FP8[local, step], _WIDE[local, step])
     return np.where(step == 0, 192.0, 128.0), wide
+
+
+def packs_by_tma(ops: OpTable) -> NDArray[np.bool_]:
+    """Return where one bulk copy loads the queries of a tile: kernels for groups of 4, 8 and 16."""
+    packs: NDArray[np.bool_] = np.isin(ops["heads"] / ops["kv_heads"], (4.0, 8.0, 16.0))
+    return packs
 
 
 def splits(ops: OpTable, sms: float) -> Floats:

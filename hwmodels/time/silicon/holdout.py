@@ -70,19 +70,18 @@ def split(measured: Measured, seed: int = 0) -> tuple[Measured, Measured]:
     return measured.take(~held), measured.take(held)
 
 
-def hold_out(measured: Measured, machine: Machine, options: Options | None = None) -> list[Row]:
+def hold_out(
+    measured: Measured, machine: Machine, options: Options | None = None, seed: int = 0
+) -> list[Row]:
     """Fit on three quarters of the groups and score the rest, one row a stratum."""
-    seen, unseen = split(measured)
+    seen, unseen = split(measured, seed)
     return score(fit(seen, machine, options), unseen, machine)
 
 
 def score(model: Fitted, unseen: Measured, machine: Machine) -> list[Row]:
     """Score a fitted kernel on measurements that it did not see."""
-    predicted, _ = model.seconds(unseen.ops, machine)
+    predicted, low, high, _ = model.predict(unseen.ops, machine)
     bare = model.formula_s(unseen.ops, machine)
-    place = stratum(predicted)
-    low = predicted * np.array(model.bands.p10)[place]
-    high = predicted * np.array(model.bands.p90)[place]
     within = (unseen.seconds >= low) & (unseen.seconds <= high)
     rows = []
     for s, name in enumerate(STRATA):

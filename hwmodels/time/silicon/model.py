@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tierlab.hwmodels.time.silicon.calibration import ANY_DEVICE, Calibration
-from tierlab.hwmodels.time.silicon.fitted import Fitted, stratum
+from tierlab.hwmodels.time.silicon.fitted import Fitted
 from tierlab.hwmodels.time.silicon.machine import Machine
 from tierlab.hwmodels.time.silicon.registry import KERNELS, VARIANTS, is_variant
 from tierlab.hwmodels.time.silicon.repeats import run_starts
@@ -32,8 +32,6 @@ _SAME = {"fp16": "bf16"}
 _ATTENTION = ("prefill_attention", "decode_attention")
 _PLAIN = np.array([op not in ("gemm", "grouped_gemm", *_ATTENTION) for op in OPS])
 """Operations that one kernel does in every dtype: they move bytes."""
-_STRETCH = 1.5
-"""Factor on the width of an extrapolated row's band (assumption, 2026-11-21)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,15 +138,12 @@ class Silicon:
         if g < 0:
             _copy(out, rows, self._fallback.predict(ops.take(rows)))
             return
-        one, starts = self._members[g].fitted, run_starts(ops, rows)
-        seconds, beyond = one.seconds(ops.take(rows[starts]), self._machine)
+        starts = run_starts(ops, rows)
+        found = self._members[g].fitted.predict(ops.take(rows[starts]), self._machine)
         run = np.cumsum(starts) - 1
-        place = stratum(seconds)
-        low, high = np.array(one.bands.p10)[place], np.array(one.bands.p90)[place]
-        wide = np.where(beyond, _STRETCH, 1.0)
-        out.seconds[rows] = seconds[run]
-        out.p10[rows], out.p90[rows] = (seconds * low**wide)[run], (seconds * high**wide)[run]
-        out.source[rows], out.extrapolated[rows] = self._source, beyond[run]
+        out.seconds[rows], out.extrapolated[rows] = found.seconds[run], found.beyond[run]
+        out.p10[rows], out.p90[rows] = found.p10[run], found.p90[run]
+        out.source[rows] = self._source
         out.bias_group[rows] = BIAS_GROUP + g
 
 

@@ -12,11 +12,12 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tierlab.hwmodels.time.silicon.fit import bands, draw, fit_parameters
+from tierlab.hwmodels.time.silicon.fit import draw, fit_parameters
 from tierlab.hwmodels.time.silicon.fitted import Fitted
 from tierlab.hwmodels.time.silicon.machine import Machine
 from tierlab.hwmodels.time.silicon.measured import KernelKey, Measured
 from tierlab.hwmodels.time.silicon.registry import KERNELS
+from tierlab.hwmodels.time.silicon.spread import bands
 
 Floats = NDArray[np.float64]
 Part = tuple[Measured, Machine]

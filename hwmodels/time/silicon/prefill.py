@@ -47,8 +47,10 @@ PARAMETERS: dict[str, Parameter] = {
     "tail": Parameter(0.3, 0.01, 2.0, "of the longest tile, what the last SM adds, 1"),
     "overlap": Parameter(0.6, 0.02, 1.5, "of a tile's fixed cost, what later waves pay, 1"),
     "store_us": Parameter(2.5, 0.05, 30.0, "a wave of tokens stored in the cache first, us"),
+    "store_full": Parameter(0.2, 1e-3, 2.0, "how much longer it takes with blocks of 512, 1"),
     "store": Parameter(1.0, 0.02, 20.0, "traffic of that, 1"),
     "alone_tile": Parameter(1.0, 0.05, 5.0, "of a tile's fixed cost, the same, 1"),
+    "gather": Parameter(0.1, 1e-3, 2.0, "more for groups that TMA does not pack, 1"),
     "odd": Parameter(0.05, 1e-3, 1.0, "how much longer with groups of no power of two, 1"),
     "whole": Parameter(0.5, 1e-3, 1.0, "how whole waves are: 1 for tiles that start together"),
     "l2_share": Parameter(0.8, 0.2, 2.0, "of the L2, what the inputs may fill, 1"),
@@ -98,12 +100,25 @@ def _grid(ops: OpTable, sms: float, schedule: str, p: Values) -> _Grid:
     heads = ops["batch"] * ops["heads"] / group
     tiles = heads * np.ceil(ops["q_len"] * group / high)
     mean_keys = visible_pairs(ops) / ops["q_len"]
-    per_tile = mean_keys + p["edge"] * (span + wide) / 2.0
     keys, binds = reach(ops)
+    per_tile = mean_keys + p["edge"] * _ends(ops, span, wide)
     longest = np.ceil((keys + binds * span) / wide)
     splits = flash3.splits(ops, sms) if schedule == "packed" else np.ones(len(ops))
     longest = np.maximum(np.ceil(longest / splits), 1.0)
     return _Grid(tiles, longest, tiles * per_tile / wide, splits, high * wide)
+
+
+def _ends(ops: OpTable, span: Floats, wide: Floats) -> Floats:
+    """Return the keys that a tile of `span` queries loads in the mean beyond those it needs.
+
+    Its last key falls on any multiple of the common divisor in a block; behind a window its first
+    key does so too.
+    """
+    whole = span == np.floor(span)
+    step = np.where(whole, np.gcd(span.astype(np.int64), wide.astype(np.int64)), 1.0)
+    behind = np.where(ops["window"] > 0, np.maximum(1.0 - ops["window"] / ops["kv_len"], 0.0), 0.0)
+    ends: Floats = (span + wide - step) * (1.0 + behind) / 2.0
+    return ends
 
 
 def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
@@ -123,6 +138,8 @@ def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
     fixed_ns = fixed_ns * (1.0 + p["overlap"] * (whole - 1.0))
     group = np.log2(ops["heads"] / ops["kv_heads"])
     fixed_ns = fixed_ns * np.where(group > 0, 1.0, p["alone_tile"])
+    if schedule.startswith("packed"):
+        fixed_ns = fixed_ns * np.where(flash3.packs_by_tma(ops), 1.0, 1.0 + p["gather"])
     compute_s = blocks * block_s * (1.0 + p["odd"] * (group != np.round(group)))
     compute_s = compute_s + fixed_ns * 1e-9
     work_s = soft_max(compute_s, _memory_s(ops, machine, p), p["power"])
@@ -136,8 +153,10 @@ def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
 
 def _store_s(ops: OpTable, machine: Machine, p: Values) -> Floats:
     stored = ops["batch"] * ops["q_len"] * ops["kv_heads"] * ops["head_dim"] * 6.0
-    waves_s: Floats = store_waves(ops, machine) * (p["store_us"] * 1e-6)
-    return waves_s + p["store"] * stored / machine.bytes_per_s
+    full = ops["kv_heads"] * ops["head_dim"] >= 512.0
+    wave_s = p["store_us"] * 1e-6 * np.where(full, 1.0 + p["store_full"], 1.0)
+    total: Floats = store_waves(ops, machine) * wave_s + p["store"] * stored / machine.bytes_per_s
+    return total
 
 
 def _memory_s(ops: OpTable, machine: Machine, p: Values) -> Floats:
@@ -188,6 +207,8 @@ def features(
         "longest": np.log2(grid.longest),
         "blocks": np.log2(grid.total / machine.sms),
         "splits": grid.splits,
+        "loaded": np.log2(grid.total / grid.tiles),
+        "by_tma": flash3.packs_by_tma(ops).astype(np.float64),
         "stored": np.log2(store_waves(ops, machine)),
         "row": np.log2(ops["kv_heads"] * ops["head_dim"]),
         "store_share": _store_s(ops, machine, p) / seconds,

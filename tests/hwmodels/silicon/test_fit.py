@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from tierlab.hwmodels.time.silicon.fit import Options, bands, draw, fit
+from tierlab.hwmodels.time.silicon.fit import Options, draw, fit
 from tierlab.hwmodels.time.silicon.holdout import score, split
+from tierlab.hwmodels.time.silicon.spread import bands
 from tierlab.kernels.base.errors import BadInput
 from tierlab.kernels.ops.table import OpTable
 
@@ -48,9 +49,22 @@ def test_held_out_bands_cover_four_fifths(synthetic, machine):
     rows = score(fit(seen, machine), unseen, machine)
     assert rows == [] or all(0.5 < r.coverage <= 1.0 for r in rows)
     model = fit(seen, machine)
-    predicted, _ = model.seconds(seen.ops, machine)
-    low, high = predicted * min(model.bands.p10), predicted * max(model.bands.p90)
+    _, low, high, _ = model.predict(seen.ops, machine)
     assert ((seen.seconds > low) & (seen.seconds < high)).mean() > 0.7
+
+
+def test_bands_are_wider_where_measurements_scatter_more(synthetic, machine):
+    data = synthetic("decode_attention")
+    noise = np.random.default_rng(0).normal(size=len(data))
+    rough = data.ops["head_dim"] == 64
+    scattered = data.seconds * np.exp(noise * np.where(rough, 0.1, 0.02))
+    data = type(data)(data.key, data.source, data.ops, scattered)
+    seen, unseen = split(data, seed=1)
+    _, low, high, _ = fit(seen, machine).predict(unseen.ops, machine)
+    rough, widths = unseen.ops["head_dim"] == 64, np.log(high / low)
+    within = (unseen.seconds > low) & (unseen.seconds < high)
+    assert np.median(widths[rough]) > 1.7 * np.median(widths[~rough])
+    assert all(0.65 < within[part].mean() < 0.93 for part in (rough, ~rough))
 
 
 def test_bands_are_quantiles_of_residuals():
