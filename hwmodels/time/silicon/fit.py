@@ -39,7 +39,7 @@ NARROWER = (1.0 - 1.0 / FOLDS) ** 0.25
 NARROWEST = 0.005
 """Half of a band, at least: the tables repeat no measurement, so their noise is not known."""
 _PRIOR = 0.3
-_MOST_STEPS = 200
+MOST_STEPS = 200
 _TRIAL_STEPS = 15
 
 
@@ -121,10 +121,10 @@ def fit_parameters(
     """
     few = _drawn(parts, FOR_SCHEDULE, seed)
     names = [s for s in kernel.schedules if s != ENGINE or len(parts) > 1]
-    tried = {s: _minimise(kernel, few, s, _TRIAL_STEPS) for s in names}
+    tried = {s: minimise(kernel, few, s, _TRIAL_STEPS) for s in names}
     schedule = min(tried, key=lambda s: tried[s][1])
     drawn = _drawn(parts, FOR_PARAMETERS, seed)
-    values, _, converged = _minimise(kernel, drawn, schedule, _MOST_STEPS, tried[schedule][0])
+    values, _, converged = minimise(kernel, drawn, schedule, MOST_STEPS, tried[schedule][0])
     if not converged:
         raise NotConverged(f"{kernel.op}, schedule {schedule}")
     return schedule, values
@@ -137,13 +137,14 @@ def _drawn(
     return [(m.take(draw(m.seconds, share, seed)), machine) for m, machine in parts]
 
 
-def _minimise(
+def minimise(
     kernel: Kernel,
     parts: list[tuple[Measured, Machine]],
     schedule: str,
     steps: int,
     first: Mapping[str, float] | None = None,
 ) -> tuple[dict[str, float], float, bool]:
+    """Return the parameters of one schedule that fit all parts, their cost, and if it settled."""
     from scipy.optimize import least_squares
 
     known = kernel.parameters
