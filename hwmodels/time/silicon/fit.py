@@ -34,7 +34,7 @@ FOR_TREES = 40000
 SCALE = 0.03
 """Relative error at which the loss turns from square to linear."""
 _PRIOR = 0.3
-_MOST_STEPS = 200
+MOST_STEPS = 200
 _TRIAL_STEPS = 15
 
 
@@ -115,10 +115,10 @@ def fit_parameters(
     """
     few = _drawn(parts, FOR_SCHEDULE, seed)
     names = [s for s in kernel.schedules if s != ENGINE or len(parts) > 1]
-    tried = {s: _minimise(kernel, few, s, _TRIAL_STEPS) for s in names}
+    tried = {s: minimise(kernel, few, s, _TRIAL_STEPS) for s in names}
     schedule = min(tried, key=lambda s: tried[s][1])
     drawn = _drawn(parts, FOR_PARAMETERS, seed)
-    values, _, converged = _minimise(kernel, drawn, schedule, _MOST_STEPS, tried[schedule][0])
+    values, _, converged = minimise(kernel, drawn, schedule, MOST_STEPS, tried[schedule][0])
     if not converged:
         raise NotConverged(f"{kernel.op}, schedule {schedule}")
     return schedule, values
@@ -131,13 +131,14 @@ def _drawn(
     return [(m.take(draw(m.seconds, share, seed)), machine) for m, machine in parts]
 
 
-def _minimise(
+def minimise(
     kernel: Kernel,
     parts: list[tuple[Measured, Machine]],
     schedule: str,
     steps: int,
     first: Mapping[str, float] | None = None,
 ) -> tuple[dict[str, float], float, bool]:
+    """Return the parameters of one schedule that fit all parts, their cost, and if it settled."""
     from scipy.optimize import least_squares
 
     known = kernel.parameters

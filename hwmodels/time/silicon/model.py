@@ -13,14 +13,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tierlab.hwmodels.time.silicon import engines
 from tierlab.hwmodels.time.silicon.calibration import ANY_DEVICE, Calibration
 from tierlab.hwmodels.time.silicon.fitted import Fitted
 from tierlab.hwmodels.time.silicon.machine import Machine
+from tierlab.hwmodels.time.silicon.measured import SEVERAL
 from tierlab.hwmodels.time.silicon.registry import KERNELS, VARIANTS, is_variant
 from tierlab.hwmodels.time.silicon.repeats import run_starts
 from tierlab.hwmodels.time.silicon.shared import shared_launch, shares, together
 from tierlab.hwmodels.time.times import CALIBRATED, DATASHEET, SharedLaunch, TimeModel, Times
-from tierlab.kernels.ops.table import DTYPES, OPS, OpTable, Work
+from tierlab.kernels.ops.table import DTYPE_BYTES, DTYPES, OPS, OpTable, Work
 
 Floats = NDArray[np.float64]
 BIAS_GROUP = 200
@@ -56,7 +58,7 @@ class Silicon:
 
     def __init__(self, calibration: Calibration, machine: Machine, fallback: TimeModel) -> None:
         self._calibration, self._machine, self._fallback = calibration, machine, fallback
-        self._members = _defaults(calibration.kernels)
+        self._members = _defaults([k for k in calibration.kernels if _runs(k, machine)])
         self._source = DATASHEET if calibration.device == ANY_DEVICE else CALIBRATED
 
     @property
@@ -184,6 +186,15 @@ def _defaults(kernels: Sequence[Fitted]) -> list[_Member]:
         if not member.windowed and member.fitted.key.op in _ATTENTION:
             best.setdefault(code + 1, _Member(member.fitted, code + 1, True))
     return list(best.values())
+
+
+def _runs(one: Fitted, machine: Machine) -> bool:
+    """Say whether constants that stand for several devices are of a kernel that runs on this."""
+    if one.key.version != SEVERAL or one.schedule not in engines.NAMES:
+        return True
+    stored = one.key.dtype if one.key.kv_dtype == "none" else one.key.kv_dtype
+    eight = bool(DTYPE_BYTES[DTYPES.index(stored)] < 2.0)
+    return one.schedule == engines.engine(machine, eight=eight)
 
 
 def _late(kernel: str) -> bool:
