@@ -175,10 +175,10 @@ def _leftover(
     boosting = Boosting().for_points(len(data))
     fold = folds(data.groups(), how.seed)
     said = unseen(features, residuals, fold, boosting, how.seed)
-    if np.median(np.abs(residuals - said)) > np.median(np.abs(residuals)):
-        return None, bands(residuals, formula)
+    tell = np.median(np.abs(residuals - said)) <= np.median(np.abs(residuals))
+    said = said if tell else np.zeros(len(said))
     band = spread_bands(features, residuals - said, formula * np.exp(said), fold, how.seed)
-    return grow(features, residuals, boosting, how.seed), band
+    return grow(features, residuals, boosting, how.seed) if tell else None, band
 
 
 def fit_all(

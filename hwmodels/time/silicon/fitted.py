@@ -96,12 +96,14 @@ class Fitted:
         """
         seconds, far = self.formula_s(ops, machine), self._outside(ops)
         width = np.where(far > BEYOND, _STRETCH, 1.0)
-        if self.trees is not None:
+        trees, spread = self.trees, self.bands.spread
+        if trees is not None or spread is not None:
             schedule, p = self.schedule, self.parameters
             asked = self.kernel.asked(ops, machine, schedule, p, seconds)
-            seconds = seconds * np.exp(self.trees(asked) * np.exp2(-far))
-            if self.bands.spread is not None:
-                width *= np.exp(self.bands.spread(asked))
+            if trees is not None:
+                seconds = seconds * np.exp(trees(asked) * np.exp2(-far))
+            if spread is not None:
+                width *= np.exp(spread(asked))
         place = stratum(seconds)
         low, high = (np.log(b)[place] * width for b in (self.bands.p10, self.bands.p90))
         return Predicted(seconds, seconds * np.exp(low), seconds * np.exp(high), far > BEYOND)
