@@ -7,12 +7,12 @@ simulated figures, the measured ones first.
 """
 
 import json
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from unittest import mock
 
+import click
 import numpy as np
 
 from tierlab.simulator.metrics.latency import Latencies
@@ -142,10 +142,16 @@ def show(name: str, f: Figures) -> None:
     print(f"| {name} | {f[0]:.4f} | {f[1]:.2f} | {f[2]:.2f} | {f[3]:.2f} | {' | '.join(counts)} |")
 
 
-if __name__ == "__main__":
-    data = Path(sys.argv[1])
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+def main(folder: Path) -> None:
+    """Print the table; FOLDER is the measured run's data."""
     print(HEAD)
     print("|---|---|---|---|---|---|---|")
-    show("*measured*", measured(data))
-    for label, run in variants(data):
+    show("*measured*", measured(folder))
+    for label, run in variants(folder):
         show(label, figures(run()))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,10 +1,10 @@
 """What tiers below HBM cost the engine: real logs on eight replicas with four tiers.
 
-python benchmarks/bench_tiers.py TRACES
+python benchmarks/bench_tiers.py [TRACES], default ../shared/traces
 
-TRACES holds mooncake/ and claude_code/. Each run is a process of its own, so that its peak memory
-is its own; beside it the same run without tiers, and the ratio of their CPU time, which other work
-on the machine disturbs less than the clock's.
+TRACES holds mooncake/ and claude_code/; a log that is absent is left out. Each run is a process of
+its own, so that its peak memory is its own; beside it the same run without tiers, and the ratio of
+their CPU time, which other work on the machine disturbs less than the clock's.
 """
 
 import json
@@ -19,6 +19,7 @@ import click
 from tierlab.simulator.scenario.load import validate
 from tierlab.simulator.serving.run import simulate
 
+TRACES = Path(__file__).resolve().parent.parent.parent / "shared" / "traces"
 TIERS = {
     "dram": {"capacity": "64 GiB"},
     "cxl": {"capacity": "128 GiB"},
@@ -79,7 +80,7 @@ def apart(traces: Path, case: str, tiers: bool) -> dict[str, float]:
 
 
 @click.command()
-@click.argument("traces", type=click.Path(path_type=Path))
+@click.argument("traces", type=click.Path(path_type=Path), default=TRACES)
 @click.option("--case", hidden=True)
 @click.option("--tiers", is_flag=True, hidden=True)
 def main(traces: Path, case: str | None, tiers: bool) -> None:
@@ -92,7 +93,10 @@ def main(traces: Path, case: str | None, tiers: bool) -> None:
         "| from HBM | from below |"
     )
     print("|---|---|---|---|---|---|---|---|")
-    for name in CASES:
+    for name, (_, file, *_) in CASES.items():
+        if not (traces / file).exists():
+            print(f"| {name} | {traces / file} is absent | | | | | | |")
+            continue
         plain, below = (apart(traces, name, tiers) for tiers in (False, True))
         ratio = below["cpu"] / plain["cpu"]
         print(

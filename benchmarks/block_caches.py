@@ -24,6 +24,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import zstandard
 
@@ -34,6 +35,7 @@ from tierlab.policies.registry import make_policy
 REPEATS = 3
 CAPACITIES = (1_000, 10_000, 50_000)
 MOONCAKE = "mooncake/conversation_trace.jsonl"
+TRACES = Path(__file__).resolve().parent.parent.parent / "shared" / "traces"
 SESSIONS = "claude_code/claude_code_traces_710.compact.jsonl.zst"
 CLASSES = {
     "lru": "LRU",
@@ -200,13 +202,14 @@ def peak_gb() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
 
 
-def main() -> None:
+@click.command()
+@click.argument("traces", type=click.Path(path_type=Path), default=TRACES)
+@click.option("--sessions", type=click.Path(path_type=Path), hidden=True)
+def main(traces: Path, sessions: Path | None) -> None:
     """Print both tables."""
-    if sys.argv[1:2] == ["--sessions"]:
-        agent_sessions(Path(sys.argv[2]))
+    if sessions is not None:
+        agent_sessions(sessions)
         return
-    default = Path(__file__).resolve().parent.parent.parent / "shared" / "traces"
-    traces = Path(sys.argv[1]) if sys.argv[1:] else default
     if (traces / SESSIONS).exists():
         command = [sys.executable, __file__, "--sessions", str(traces / SESSIONS)]
         subprocess.run(command, check=True)

@@ -12,6 +12,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 
+import click
 import numpy as np
 
 from tierlab.hwmodels.catalogue import load_system
@@ -220,6 +221,7 @@ AFTER_KIVI = """
 """
 
 
+@click.command()
 def main() -> None:
     """Print the page."""
     print(BEFORE)

@@ -14,11 +14,11 @@ inside a band that was made without it; it is comparable with 80% for a held-out
 from __future__ import annotations
 
 import datetime
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
@@ -276,7 +276,11 @@ def toml(name: str, fitted: Floats, low: list[float], high: list[float], data: S
     )
 
 
+@click.command()
+@click.argument("root", metavar="TABLES", type=click.Path(path_type=Path, exists=True))
+@click.option("--write", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE")
 def main(root: Path, write: Path | None) -> None:
+    """Print the table and the constants; FILE gets the constants."""
     parts, covered = [], []
     print(HEAD)
     for name, read in READERS.items():
@@ -308,6 +312,4 @@ def main(root: Path, write: Path | None) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) not in (2, 4):
-        raise SystemExit(__doc__)
-    main(Path(sys.argv[1]), Path(sys.argv[3]) if len(sys.argv) == 4 else None)
+    main()

@@ -8,9 +8,9 @@ that ships was fitted to the profile alone, before this run is read:
 Prints the tables of docs/results/silicon_rtx4090.md.
 """
 
-import sys
 from pathlib import Path
 
+import click
 import numpy as np
 from ablation_rtx4090 import scenario
 from measured_rtx4090 import SHORT_S, Simulated, apart, early
@@ -77,7 +77,10 @@ def rates(runs: list[Simulated], seen: Timeline) -> None:
         print(f"| tokens of the same {window} s, median error | | {cells(errors, 0.075)} | 7.5% |")
 
 
+@click.command()
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
 def main(folder: Path) -> None:
+    """Print the table; FOLDER is the measured run's data."""
     runs = [simulated(folder, clock) for clock in CLOCKS.values()]
     measured = read_measured(folder / "requests.jsonl")
     seen = read_timeline(folder / "timeseries.csv")
@@ -95,4 +98,4 @@ def main(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main()

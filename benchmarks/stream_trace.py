@@ -37,7 +37,8 @@ def held(a):
     return a.itemsize * int(np.prod([n for n, step in zip(a.shape, a.strides) if step]))
 columns = [getattr(found.trace, one.name) for one in dataclasses.fields(found.trace)]
 table = sum(held(one) for one in columns if isinstance(one, np.ndarray))
-assert found.tally.read == found.tally.records == len(found.trace)
+if not found.tally.read == found.tally.records == len(found.trace):
+    sys.exit(f"{found.tally.records} records, {len(found.trace)} requests")
 print(found.tally.read, spent_s, bare, most, table)
 """
 

@@ -8,6 +8,7 @@ DDR5, CXL and NVMe (`h200-tiered`), whose KV pool is cut to the size that the ca
 
 from dataclasses import dataclass
 
+import click
 import numpy as np
 import simpy
 
@@ -259,7 +260,9 @@ def crossover() -> None:
     )
 
 
-if __name__ == "__main__":
+@click.command()
+def main() -> None:
+    """Print the page."""
     pieces()
     larger_and_smaller()
     little_hbm()
@@ -267,3 +270,7 @@ if __name__ == "__main__":
     pollution()
     prefetches()
     crossover()
+
+
+if __name__ == "__main__":
+    main()

@@ -2,15 +2,14 @@
 
 python benchmarks/validate_others.py TABLES [KERNEL...]
 
-TABLES is the unpacked PyPI package aiconfigurator-core (Apache-2.0; 0.12.0 was used), KERNEL
-a kernel model, absent all. A quarter of
-the groups of shapes (docs/results/silicon_others.md) is left out of each fit and scored, all
-strata of time together, because most of these tables are small.
+TABLES is the unpacked PyPI package aiconfigurator-core (Apache-2.0; 0.12.0 was used), KERNEL a
+kernel model, absent all. A quarter of the groups of shapes (docs/results/silicon_others.md) is left
+out of each fit and scored, all strata of time together, because most of these tables are small.
 """
 
-import sys
 from pathlib import Path
 
+import click
 import numpy as np
 
 from tierlab.hwmodels.catalogue import load_system
@@ -39,7 +38,11 @@ def cells(model: Fitted, machine: Machine, unseen: Measured) -> str:
     return " | ".join(f"{100 * x:.1f}%" for x in figures)
 
 
-def main(tables: Path, wanted: list[str]) -> None:
+@click.command()
+@click.argument("tables", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.argument("wanted", metavar="[KERNEL]...", nargs=-1)
+def main(tables: Path, wanted: tuple[str, ...]) -> None:
+    """Print the table; TABLES is the unpacked package."""
     print("| device | kernel | held out | fitted | median | p90 | by time | in band | formula |")
     print("|---|---|---|---|---|---|---|---|---|")
     for system, name in DEVICES.items():
@@ -53,11 +56,11 @@ def main(tables: Path, wanted: list[str]) -> None:
                     continue
                 head = f"| {name} | {part.key.label()} | {len(unseen):,} | {len(seen):,}"
                 try:
-                    print(f"{head} | {cells(fit(seen, machine, Options()), machine, unseen)} |")
+                    told = cells(fit(seen, machine, Options()), machine, unseen)
+                    print(f"{head} | {told} |", flush=True)
                 except NotConverged:
-                    print(f"{head} | did not converge, not used | | | | |")
-                sys.stdout.flush()
+                    print(f"{head} | did not converge, not used | | | | |", flush=True)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2:])
+    main()

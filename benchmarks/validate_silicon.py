@@ -1,16 +1,16 @@
 """Hold the kernel models against public silicon, and make what ships from it.
 
-    python benchmarks/validate_silicon.py [--tables DIR] datasheet [--write FILE]
+    python benchmarks/validate_silicon.py [--tables DIR] datasheet [--write FILE] [--op OP]
     python benchmarks/validate_silicon.py [--tables DIR] points
     python benchmarks/validate_silicon.py [--tables DIR] ship FOLDER
     python benchmarks/validate_silicon.py [--tables DIR] others FOLDER
 
 Held-out shapes of calibrated models are `tierlab validate`. `datasheet` leaves out an
 architecture as a whole and writes the constants of all; `points` shows the held-out error against
-the number of measurements fitted; `ship` writes the calibrations of the five devices, `others` adds
-to them what is not plain attention or GEMM. The tables
-are those of the PyPI package aiconfigurator-core (Apache-2.0; 0.12.0 was used), installed, or
-unpacked into DIR. docs/results/silicon.md keeps the output.
+the number of measurements fitted; `ship` writes the calibrations of the five devices, `others` only
+adds to them what is not plain attention or GEMM. The tables are those of the PyPI package
+aiconfigurator-core (Apache-2.0; 0.12.0 was used), installed, or unpacked into DIR.
+docs/results/silicon.md keeps the output.
 """
 
 from __future__ import annotations
@@ -26,11 +26,13 @@ from tierlab.hwmodels.device import Gpu
 from tierlab.hwmodels.time.silicon.aiconfigurator import DEVICES, read_system
 from tierlab.hwmodels.time.silicon.calibration import ANY_DEVICE, Calibration, dump
 from tierlab.hwmodels.time.silicon.fit import Options, fit
-from tierlab.hwmodels.time.silicon.fitted import stratum
+from tierlab.hwmodels.time.silicon.fitted import Fitted, stratum
 from tierlab.hwmodels.time.silicon.holdout import score, split
 from tierlab.hwmodels.time.silicon.machine import Machine, machine_of
+from tierlab.hwmodels.time.silicon.measured import Measured
 from tierlab.hwmodels.time.silicon.pooled import (
     ARCHITECTURE,
+    ATTENTION,
     Part,
     default_parts,
     fit_pooled,
@@ -42,6 +44,8 @@ from tierlab.simulator.cli.calibrate_from import calibrate_from
 PLAIN = ("decode_attention", "prefill_attention", "gemm")
 MLA = ("mla_decode", "mla_prefill")
 """Read of TensorRT-LLM: vLLM's tables hold whole MLA modules."""
+TEACHERS = {"rtx_pro_6000_server": "RTX-PRO-6000"}
+"""System of the package -> device, beside those with a calibration: attention alone is read."""
 COUNTS = (50, 200, 1000, 40000)
 
 
@@ -55,33 +59,42 @@ def machine(name: str) -> Machine:
 def kernels(tables: Path | None) -> dict[tuple[str, str, str, bool], list[Part]]:
     """Return the default kernel of each device, by what it computes."""
     found: dict[tuple[str, str, str, bool], list[Part]] = {}
-    for system, name in DEVICES.items():
+    for system, name in {**DEVICES, **TEACHERS}.items():
         for key, part in default_parts(read_system(system, "vllm", None, tables)).items():
-            found.setdefault(key, []).append((part, machine(name)))
+            if system in DEVICES or key[0] in ATTENTION:
+                found.setdefault(key, []).append((part, machine(name)))
     return found
 
 
-def datasheet(tables: Path | None, write: Path | None) -> None:
+def row(model: Fitted, left_out: str, measured: Measured, device: Machine) -> None:
+    error = model.seconds(measured.ops, device)[0] / measured.seconds - 1.0
+    size, true = np.abs(error), measured.seconds
+    strata = [size[stratum(true) == s] for s in range(3)]
+    cells = [np.median(size), np.quantile(size, 0.9), (size * true).sum() / true.sum()]
+    cells += [np.median(error)] + [np.median(s) if len(s) else np.nan for s in strata]
+    shown = " | ".join(f"{100 * c:.0f}%" for c in cells)
+    what = f"{measured.key.label()} | {left_out} | {device.name}"
+    print(f"| {what} | {len(true):,} | {shown} |", flush=True)
+
+
+def datasheet(tables: Path | None, write: Path | None, only: str | None) -> None:
     print("| kernel | left out | device | points | median | p90 | by time | bias", end=" ")
     print("| under 20 us | 20-100 us | over 100 us |\n" + "|---" * 11 + "|")
-    pooled = []
-    for parts in kernels(tables).values():
+    pooled: list[Fitted] = []
+    known = kernels(tables)
+    for key, parts in known.items():
+        if only is not None and key[0] != only:
+            continue
+        family = [p for k, ps in known.items() if k[0] == key[0] for p in ps]
         left_out = []
         for name in dict.fromkeys(ARCHITECTURE.values()):
             if {ARCHITECTURE[m.name] for _, m in parts} <= {name}:
                 continue
-            model, unseen = leave_out(parts, name)
-            left_out.append((model, unseen))
-            for measured, device in unseen:
-                error = model.seconds(measured.ops, device)[0] / measured.seconds - 1.0
-                size, true = np.abs(error), measured.seconds
-                strata = [size[stratum(true) == s] for s in range(3)]
-                cells = [np.median(size), np.quantile(size, 0.9), (size * true).sum() / true.sum()]
-                cells += [np.median(error)] + [np.median(s) if len(s) else np.nan for s in strata]
-                shown = " | ".join(f"{100 * c:.0f}%" for c in cells)
-                what = f"{measured.key.label()} | {name} | {device.name}"
-                print(f"| {what} | {len(true):,} | {shown} |", flush=True)
-        pooled.append(fit_pooled(parts, left_out))
+            for model, unseen in leave_out(parts, name, family=family):
+                left_out.append((model, unseen))
+                for measured, device in unseen:
+                    row(model, name, measured, device)
+        pooled += fit_pooled(parts, left_out)
     if write is not None:
         today = datetime.datetime.now(datetime.UTC).date()
         made = f"{today}: benchmarks/validate_silicon.py datasheet"
@@ -122,14 +135,17 @@ def others(tables: Path | None, folder: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--tables", type=Path)
     parser.add_argument("what", choices=("datasheet", "points", "ship", "others"))
     parser.add_argument("folder", type=Path, nargs="?", default=Path("hwmodels/calibration"))
     parser.add_argument("--write", type=Path)
+    parser.add_argument("--op", help="datasheet of one operation; what is written holds no other")
     given = parser.parse_args()
     if given.what == "datasheet":
-        datasheet(given.tables, given.write)
+        datasheet(given.tables, given.write, given.op)
     elif given.what == "points":
         points(given.tables)
     elif given.what == "others":

@@ -1,13 +1,17 @@
 """A system: named instances of devices, and the links between them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from tierlab.hwmodels.device import Cxl, Device, Gpu, Host, Ssd
 from tierlab.hwmodels.link import Link
 from tierlab.hwmodels.quantity import Quantity
 from tierlab.kernels.base.errors import BadInput
+
+if TYPE_CHECKING:
+    from tierlab.hwmodels.transfers.measured import Measured
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,8 @@ class System:
         Every link instance.
     warnings
         What the consistency rules found odd but not impossible.
+    measured
+        Instance -> its measured transfers: a drive's, or a GPU's and its way to the host.
     """
 
     name: str
@@ -58,6 +64,7 @@ class System:
     groups: Mapping[str, tuple[str, ...]]
     edges: tuple[Edge, ...]
     warnings: tuple[str, ...] = ()
+    measured: Mapping[str, "Measured"] = field(default_factory=dict)
     _routes: dict[str, dict[str, tuple[Edge, ...]]] = field(
         default_factory=dict, repr=False, compare=False
     )
@@ -130,6 +137,14 @@ class System:
         if a not in self._routes:
             self._routes[a] = self._routes_from(a)
         return b in self._routes[a]
+
+    def nearest(self, start: str, nodes: Iterable[str]) -> list[str]:
+        """Return those of some nodes that are the fewest hops from `start`, in their order.
+
+        Empty where nothing connects them.
+        """
+        hops = {node: len(self.path(start, node)) for node in nodes if self.connects(start, node)}
+        return [node for node, number in hops.items() if number == min(hops.values())]
 
     def _routes_from(self, start: str) -> dict[str, tuple[Edge, ...]]:
         routes: dict[str, tuple[Edge, ...]] = {start: ()}

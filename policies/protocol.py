@@ -195,6 +195,14 @@ class Moves(Protocol):
         """Return the HBM bytes that it passes through, float64[n], of the largest layer's."""
 
 
+def overlaps(placement: Policy) -> bool:
+    """Say whether a placement's next layer comes while this one computes: unless it denies it.
+
+    One that waits for each layer has an attribute ``overlaps`` that is False.
+    """
+    return bool(getattr(placement, "overlaps", True))
+
+
 class Retention(Policy, Protocol):
     """Which tokens stay at all."""
 

@@ -88,14 +88,12 @@ def run(of: AnyScenario, settings: Sequence[str] = (), output: str | Path | None
     from tierlab.simulator.results.write import write_run
     from tierlab.simulator.serving.run import simulate
     from tierlab.simulator.sweep.figures import run_figures
-    from tierlab.simulator.sweep.sized import sized_usd
 
     done = simulate(scenario(of, settings))
     summary = summarise(done)
     if output is not None:
         write_run(done, summary, Path(output))
-    figures = run_figures(summary) | sized_usd(done, summary)
-    return Result(pl.DataFrame([figures]), requests_frame(done), steps_frame(done))
+    return Result(pl.DataFrame([run_figures(summary)]), requests_frame(done), steps_frame(done))
 
 
 def replay(

@@ -6,7 +6,7 @@ import numpy as np
 
 from tierlab.kernels.models.kv import kv_groups
 from tierlab.policies.composing import Footprint
-from tierlab.policies.protocol import Moves
+from tierlab.policies.protocol import Moves, overlaps
 from tierlab.simulator.serving.build import Parts
 from tierlab.simulator.serving.far import copy_cost, room_bytes
 
@@ -56,6 +56,6 @@ def moved_s(parts: Parts, tp: int, context: int, batch: int) -> float:
 
 def with_moves_s(parts: Parts, device_s: float, copies_s: float) -> float:
     """Return how long the device takes: the longer of both where layers overlap, else the sum."""
-    if getattr(parts.design.placement, "overlaps", True):
+    if overlaps(parts.design.placement):
         return max(device_s, copies_s)
     return device_s + copies_s

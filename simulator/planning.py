@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tierlab.hwmodels.time.bands import total_band
-from tierlab.hwmodels.time.times import SOURCES
+from tierlab.hwmodels.time.times import SOURCES, launched
 from tierlab.kernels.base.errors import BadInput
 from tierlab.kernels.models.architecture import Moe
 from tierlab.kernels.models.kv import kv_groups
@@ -129,7 +129,7 @@ def prefill_phase(parts: Parts, scenario: Scenario, context: int) -> tuple[Phase
     weights = scenario.model.weights
     work = Work.concat(
         [
-            prefill_work(parts.model, tp, kv_dtype, chunks, ends, weights),
+            launched(parts.times, prefill_work(parts.model, tp, kv_dtype, chunks, ends, weights)),
             parts.design.operations(parts.model, tp, True, 1, chunks, ends, ends == context),
             _dense(parts, scenario, chunks, np.ones_like(chunks), False),
         ]
@@ -146,11 +146,10 @@ def _decode(parts: Parts, scenario: Scenario, context: int, batch: int) -> dict[
     groups = kv_groups(model, tp)
     footprint = parts.design.footprint(groups, np.array([context]))
     kept = footprint.kept_tokens.max(initial=0)
+    keys = as_keys(footprint, groups, kv_dtype)
     work = Work.concat(
         [
-            decode_work(
-                model, tp, kv_dtype, one, as_keys(footprint, groups, kv_dtype), np.zeros(1)
-            ),
+            launched(parts.times, decode_work(model, tp, kv_dtype, one, keys, np.zeros(1))),
             parts.design.operations(model, tp, False, batch, 1, kept),
             _dense(parts, scenario, one, one, True),
         ]

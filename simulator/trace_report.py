@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tierlab.kernels.base.units import gib
 from tierlab.simulator.pages import document
+from tierlab.simulator.pages.plots import plot_page
 from tierlab.simulator.trace_plots import plots
 from tierlab.simulator.trace_tables import Table, percent, tables
 
@@ -29,30 +29,12 @@ def write_page(measured: Measured, told: dict[str, Any], target: Path) -> None:
 
 def page(measured: Measured, told: dict[str, Any]) -> str:
     """Return the page; equal traces give equal bytes."""
-    from plotly.offline import get_plotlyjs
-
-    drawn = list(plots(measured, told))
-    figures = "".join(
-        f"<section><h2>{html.escape(one.title)}</h2><p>{html.escape(one.says)}</p>"
-        f'<div class="plot" id="plot{i}"></div></section>'
-        for i, one in enumerate(drawn)
-    )
     texts = "".join(_table(one) for one in tables(told))
-    body = (
+    before = (
         f'<h1>{html.escape(told["trace"])}</h1><p class="from">{_origin(measured)}</p>'
-        f'<div class="tiles">{_tiles(told)}</div><div class="grid">{figures}{texts}</div>'
+        f'<div class="tiles">{_tiles(told)}</div>'
     )
-    script = _draw([one.figure for one in drawn])
-    return document.document(told["trace"], body, head=get_plotlyjs(), foot=script)
-
-
-def _draw(figures: Sequence[Any]) -> str:
-    """Return the script that draws every figure, once the whole page is laid out."""
-    data = ",".join(figure.to_json() for figure in figures).replace("</", "<\\/")
-    return (
-        f"[{data}].forEach((figure, i) => Plotly.newPlot(`plot${{i}}`, figure.data, "
-        "figure.layout, {responsive: true, displayModeBar: false}));"
-    )
+    return plot_page(told["trace"], before, list(plots(measured, told)), texts)
 
 
 def _origin(measured: Measured) -> str:

@@ -99,3 +99,24 @@ def _environment() -> dict[str, str]:
     kept = {key: value for key, value in os.environ.items() if not key.startswith("PYTHON")}
     fixed = {"PYTHONHASHSEED": "random", "COLUMNS": "120", "NO_COLOR": "1", "TERM": "dumb"}
     return kept | fixed
+
+
+@pytest.fixture
+def transfers(tmp_path: Path) -> Callable[..., Path]:
+    """Return a function that writes rows as ``tierlab calibrate --device`` would.
+
+    ``transfers("cpu.json", rows, device="H200")``
+    """
+    from tierlab.kernels.measure.output import dump
+
+    def write(name: str, rows: list[dict[str, object]], device: str = "a CPU") -> Path:
+        provenance = {
+            "device": device,
+            "date": "2026-11-21",
+            "command": f"tierlab calibrate {name}",
+        }
+        path = tmp_path / name
+        path.write_text(dump(provenance, {}, rows))
+        return path
+
+    return write

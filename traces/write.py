@@ -7,10 +7,10 @@ log that the trace was read from; a trace read back carries that of the Parquet 
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from tierlab.kernels.base.errors import BadInput
+from tierlab.kernels.base.whole import write_whole
 from tierlab.traces.readers.tierlab import SCHEMA
 from tierlab.traces.schema import Trace
 
@@ -35,14 +35,11 @@ def write_trace(trace: Trace, path: str | Path, where: str = "--output") -> None
         The place cannot be written.
     """
     target = Path(path).expanduser()
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
     if target.is_dir():
         raise BadInput(where, f"{target} is a folder", "a path to a .parquet file")
-    try:
-        trace.to_frame().write_parquet(partial, compression="zstd", metadata=metadata(trace))
-        partial.replace(target)
-    except OSError as error:
-        what = f"cannot write {target}: {error.strerror or error}"
-        raise BadInput(where, what, "a path in a folder that can be written") from None
-    finally:
-        partial.unlink(missing_ok=True)
+    frame = trace.to_frame()
+    write_whole(
+        target,
+        lambda file: frame.write_parquet(file, compression="zstd", metadata=metadata(trace)),
+        where,
+    )

@@ -71,11 +71,6 @@ class StepProfile:
     attention: Grid
     ragged: Grid | None = None
 
-    @property
-    def longest_kv(self) -> float:
-        """The most keys that were measured."""
-        return float(self.attention.axes[3][-1])
-
 
 def load_profile(folder: Path, layers: int, where: str, ragged: bool = False) -> StepProfile:
     """Read a profile of one layer and stand it for `layers` of them.
@@ -91,11 +86,10 @@ def load_profile(folder: Path, layers: int, where: str, ragged: bool = False) ->
         A file or column is missing, a time is no positive number, or attention was measured at
         too few points.
     """
-    dense = read_rows(folder / "dense.csv", ("layer", "tokens", "time_us"), where)
-    once = _curve(dense, "tokens", lambda layer: 1.0 if layer in ONCE else 0.0)
-    each = _curve(dense, "tokens", _runs)
-    sequences = read_rows(folder / "per_sequence.csv", ("layer", "sequences", "time_us"), where)
-    head = _curve(sequences, "sequences", lambda layer: 1.0)
+    dense = _kernels(folder / "dense.csv", "tokens", where)
+    once = _curve(dense, lambda layer: 1.0 if layer in ONCE else 0.0)
+    each = _curve(dense, _runs)
+    head = _curve(_kernels(folder / "per_sequence.csv", "sequences", where), lambda layer: 1.0)
     attention = _grid(folder / "attention.csv", where)
     return StepProfile(
         f"profile {folder.name}",
@@ -112,15 +106,22 @@ def _runs(layer: str) -> float:
     return 2.0 if layer in TWICE else 1.0
 
 
-def _curve(rows: list[dict[str, str]], count: str, runs: Callable[[str], float]) -> Curve:
+def _kernels(path: Path, count: str, where: str) -> list[tuple[str, float, float]]:
+    """Return (kernel, count, seconds) of each row."""
+    rows = enumerate(read_rows(path, ("layer", count, "time_us"), where), 2)
+    return [
+        (r["layer"], number(r, count, f"{path}:{i}"), number(r, "time_us", f"{path}:{i}") * 1e-6)
+        for i, r in rows
+    ]
+
+
+def _curve(rows: list[tuple[str, float, float]], runs: Callable[[str], float]) -> Curve:
     """Sum the kernels of one step at each count that all of them were measured at."""
-    kernels = {row["layer"] for row in rows}
+    kernels = {layer for layer, *_ in rows}
     sums: dict[float, float] = {}
     seen: dict[float, int] = {}
-    for line, row in enumerate(rows, 2):
-        at = number(row, count, f"line {line}")
-        time_s = number(row, "time_us", f"line {line}") * 1e-6
-        sums[at] = sums.get(at, 0.0) + runs(row["layer"]) * time_s
+    for layer, at, time_s in rows:
+        sums[at] = sums.get(at, 0.0) + runs(layer) * time_s
         seen[at] = seen.get(at, 0) + 1
     counts = sorted(at for at, n in seen.items() if n == len(kernels))
     return Curve(np.array(counts), np.array([sums[at] for at in counts]))

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from tierlab.kernels.base.errors import BadInput
+from tierlab.kernels.base.names import read_text
 
 
 def read_rows(path: Path, columns: tuple[str, ...], where: str) -> list[dict[str, str]]:
@@ -16,16 +17,15 @@ def read_rows(path: Path, columns: tuple[str, ...], where: str) -> list[dict[str
     Raises
     ------
     BadInput
-        There is no such file, a column is missing, or there are no rows.
+        There is no such file, it is no text, a column is missing, or there are no rows.
     """
     if not path.is_file():
         raise BadInput(where, f"no such file: {path}", "a profile folder")
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        missing = [c for c in columns if c not in (reader.fieldnames or ())]
-        if missing:
-            raise BadInput(f"{path}:1", f"no column {missing[0]!r}", ", ".join(columns))
-        rows = list(reader)
+    reader = csv.DictReader(read_text(path, where).splitlines())
+    missing = [c for c in columns if c not in (reader.fieldnames or ())]
+    if missing:
+        raise BadInput(f"{path}:1", f"no column {missing[0]!r}", ", ".join(columns))
+    rows = list(reader)
     if not rows:
         raise BadInput(str(path), "no rows", ", ".join(columns))
     return rows

@@ -1,4 +1,4 @@
-"""Time models by name: where a scenario's ``time`` key, or ``--time``, leads."""
+"""Time models by name: where a scenario's ``time.model`` leads."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def time_model(spec: str, gpu: Gpu, peer_link: Link | None, where: str) -> TimeM
     ----------
     spec
         ``roofline``; ``silicon`` with the calibration that ships for the device, or
-        ``silicon:FILE``; or measured times: ``table:PATH``, or the path of a .csv or folder.
+        ``silicon:FILE``; or measured times: ``table:PATH``, or the path alone.
     gpu, peer_link
         The device, and the link to its peers if it has one. A table leaves to this device's
         roofline what it does not cover.
@@ -62,7 +62,7 @@ def time_model(spec: str, gpu: Gpu, peer_link: Link | None, where: str) -> TimeM
     if fold(name) in TIME_MODELS:
         path = Path(rest).expanduser() if rest else None
         return TIME_MODELS[fold(name)](path, gpu, peer_link, where)
-    path = as_path(spec, (".csv",)) or (Path(spec) if Path(spec).is_dir() else None)
+    path = as_path(spec, (".csv", ".json")) or (Path(spec) if Path(spec).is_dir() else None)
     if path is None:
         accepted = f"{near(spec, TIME_MODELS)} or a path to measured times"
         raise BadInput(where, f"unknown time model {spec!r}", accepted)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tierlab.kernels.ops.table import OpTable
+from tierlab.kernels.ops.table import OpTable, Work
 
 SOURCES = ("datasheet", "calibrated", "executed")
 DATASHEET, CALIBRATED, EXECUTED = range(3)
@@ -38,6 +38,46 @@ class Times:
     source: NDArray[np.uint8]
     extrapolated: NDArray[np.bool_]
     bias_group: NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
+class SharedLaunch:
+    """What decodes cost in a launch of attention that serves prefill chunks too, over n lengths.
+
+    Attributes
+    ----------
+    longest_s
+        float64[n], the tile of one decode with so many keys, s.
+    read_s
+        float64[n], reading its keys and values once, s.
+    held
+        float64[n], its keys and values of one KV head over what L2 holds.
+    lanes
+        Tiles of one decode, over the SMs.
+    queries
+        Tokens of a chunk that a tile of such a lane takes.
+    readers, crowd
+        Most times that keys are read; how many times more for each decode.
+    empty_s
+        What a decode costs for each further tile of the longest chunk, s.
+    whole_share
+        Of the SMs, what the longest chunk's tiles fill where a decode's keys are not split.
+    tail, power
+        What the meeting of long tiles adds, of the shorter; the norm in which memory and
+        arithmetic overlap.
+    """
+
+    longest_s: NDArray[np.float64]
+    read_s: NDArray[np.float64]
+    held: NDArray[np.float64]
+    lanes: float
+    queries: float
+    readers: float
+    crowd: float
+    empty_s: float
+    whole_share: float
+    tail: float
+    power: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -73,6 +113,24 @@ class TimeModel(Protocol):
 
     def predict(self, ops: OpTable) -> Times:
         """Return the durations of `ops`, vectorised."""
+
+
+@runtime_checkable
+class KnowsKernels(Protocol):
+    """A time model that knows what one launch, as it was measured, holds."""
+
+    def launched(self, mixing: Work) -> Work:
+        """Return a step's sequence mixing without what the time of its attention includes."""
+
+    def shared(
+        self, prefill: Work, decode: Work, keys: NDArray[np.float64], band: str
+    ) -> tuple[SharedLaunch, int] | None:
+        """Return how, and the source, of the mixing of one chunk and one decode; None: apart."""
+
+
+def launched(times: TimeModel, mixing: Work) -> Work:
+    """Return the sequence mixing of steps as a time model's launches count it."""
+    return times.launched(mixing) if isinstance(times, KnowsKernels) else mixing
 
 
 class TransferModel(Protocol):

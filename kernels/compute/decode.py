@@ -18,11 +18,12 @@ from tierlab.kernels.compute.cuda.launch import element, launch
 from tierlab.kernels.compute.intrinsics import LANES
 from tierlab.kernels.compute.jit import compiled, shared, threads
 from tierlab.kernels.compute.paged import TILE
-from tierlab.kernels.compute.simd import fma, load, mul, splat, store
-from tierlab.kernels.compute.softmax import LOW, soften
+from tierlab.kernels.compute.simd import claim, exp, fma, load, mul, splat, store, total
+from tierlab.kernels.compute.softmax import LOW, hide, soften
 from tierlab.kernels.compute.tile import clear, product
 
-TASKS_PER_THREAD = 4
+TASKS_PER_THREAD = 8
+"""Threads take them in turn, so that one that other work holds up takes fewer."""
 GPU_SLICE, GPU_STAGES = 16, 3
 """As in cuda/decode.cu."""
 
@@ -79,7 +80,7 @@ def numba_version(
     tasks = paged.split(lengths, keys.shape[3], TASKS_PER_THREAD * threads())
     parts = Parts(tasks, padded, keys.shape[3])
     _attend(
-        len(tasks), padded.reshape(-1), keys.reshape(-1), values.reshape(-1), table, lengths, tasks,
+        threads(), padded.reshape(-1), keys.reshape(-1), values.reshape(-1), table, lengths, tasks,
         np.array([*padded.shape[1:], keys.shape[3]]), *parts.arrays,
     )  # fmt: skip
     return parts.merged(q.shape)
@@ -116,7 +117,7 @@ def cupy_version(
 
 
 class Parts:
-    """What each task leaves: weighted values, largest score and sum of weights of each row.
+    """What each task leaves of each row: weighted values, peak and weights, as `softmax` says.
 
     Parameters
     ----------
@@ -127,20 +128,18 @@ class Parts:
     def __init__(self, tasks: Any, padded: Any, block: int) -> None:
         rows, dim = padded.shape[1] * padded.shape[2], padded.shape[3]
         self._tasks, self._rows, self._group = tasks, rows, padded.shape[2]
-        self._out = np.zeros(len(tasks) * rows * dim, np.float32)
-        self._peak = np.full(len(tasks) * rows, LOW, np.float32)
-        self._sums = np.zeros(len(tasks) * rows, np.float32)
-        scratch = np.empty(len(tasks) * TILE * block, np.float32)
-        self.arrays = self._out, self._peak, self._sums, scratch
+        self._out = np.empty(len(tasks) * rows * dim, np.float32)
+        self._peak = np.empty(len(tasks) * rows, np.float32)
+        self._sums = np.empty(len(tasks) * rows * LANES, np.float32)
+        scratch = np.empty(len(tasks) * rows * block, np.float32)
+        self.arrays = np.zeros(1, np.int64), self._out, self._peak, self._sums, scratch
 
     def merged(self, shape: tuple[int, ...]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Join the tasks of each sequence into outputs and log-sum-exps of [batch, heads]."""
         batch, heads, dim = shape
-        joined = np.zeros((batch, self._rows, dim), np.float32)
-        lse = np.full((batch, self._rows), LOW, np.float32)
-        weights = np.zeros_like(lse)
-        parts = self._out, self._peak, self._sums
-        _join(self._tasks, *parts, joined.reshape(-1), lse, weights, dim)
+        joined = np.empty((batch, self._rows, dim), np.float32)
+        lse = np.empty((batch, self._rows), np.float32)
+        _join(self._tasks, self._out, self._peak, self._sums, joined.reshape(-1), lse, dim)
         if self._rows == heads:
             return joined, lse
         kept = np.arange(self._rows).reshape(-1, self._group)[
@@ -164,54 +163,69 @@ def merge(out_a: Any, lse_a: Any, out_b: Any, lse_b: Any) -> tuple[Any, Any]:
     return a * out_a + b * out_b, lse
 
 
+def begin(task, rows, dim, out, peak, sums):
+    """Start a task's rows: nothing seen."""
+    clear(out, task * rows * dim, rows * dim)
+    clear(sums, task * rows * LANES, rows * LANES)
+    for row in range(task * rows, (task + 1) * rows):
+        peak[row] = LOW
+
+
 @compiled
-def _join(tasks, out, peak, sums, joined, lse, weights, dim):
-    """Weigh each task by its share of the sum of weights; `lse` first holds the largest peak."""
-    rows = lse.shape[1]
-    for task in range(len(tasks)):
+def _join(tasks, out, peak, sums, joined, lse, dim):
+    """Weigh each task by its share of the sum of weights."""
+    rows, first = lse.shape[1], 0
+    while first < len(tasks):
+        sequence, end = tasks[first, 0], first + 1
+        while end < len(tasks) and tasks[end, 0] == sequence:
+            end += 1
         for row in range(rows):
-            lse[tasks[task, 0], row] = max(lse[tasks[task, 0], row], peak[task * rows + row])
-    for task in range(len(tasks)):
-        sequence = tasks[task, 0]
-        for row in range(rows):
-            at = task * rows + row
-            share = np.exp(peak[at] - lse[sequence, row])
-            weights[sequence, row] += share * sums[at]
-            for k in range(0, dim, LANES):
-                place = (sequence * rows + row) * dim + k
-                part = load(out, at * dim + k)
-                store(joined, place, fma(splat(share), part, load(joined, place)))
-    for sequence in range(len(lse)):
-        for row in range(rows):
-            whole = splat(np.float32(1.0) / weights[sequence, row])
-            lse[sequence, row] += np.log(weights[sequence, row])
-            for k in range(0, dim, LANES):
-                place = (sequence * rows + row) * dim + k
-                store(joined, place, mul(whole, load(joined, place)))
+            lse[sequence, row] = _join_row(
+                first * rows + row, end * rows + row, rows, out, peak, sums, joined,
+                (sequence * rows + row) * dim, dim,
+            )  # fmt: skip
+        first = end
+
+
+def _join_row(first, end, rows, out, peak, sums, joined, place, dim):
+    """Join one row, `rows` apart in the tasks of a sequence; return its log-sum-exp."""
+    best, weights = peak[first], np.float32(0.0)
+    for at in range(first + rows, end, rows):
+        best = max(best, peak[at])
+    clear(joined, place, dim)
+    for at in range(first, end, rows):
+        share = exp(splat(np.float32(peak[at] - best)))
+        weights += total(mul(share, load(sums, at * LANES)))
+        for k in range(0, dim, LANES):
+            store(joined, place + k, fma(share, load(out, at * dim + k), load(joined, place + k)))
+    whole = splat(np.float32(1.0) / weights)
+    for k in range(0, dim, LANES):
+        store(joined, place + k, mul(whole, load(joined, place + k)))
+    return best + np.log(weights)
 
 
 @shared
-def _attend(start, stop, q, keys, values, table, lengths, tasks, sizes, out, peak, sums, scratch):
+def _attend(
+    start, stop, q, keys, values, table, lengths, tasks, sizes, turns, out, peak, sums, scratch
+):
+    """Meet a block's keys of all heads, then its values: memory is read in the longest runs."""
     heads, rows, dim, block = sizes[0], sizes[1], sizes[2], sizes[3]
-    for task in range(start, stop):
-        sequence = tasks[task, 0]
+    task = claim(turns, 0)
+    while task < len(tasks):
+        sequence, first, s = tasks[task, 0], task * heads * rows, task * heads * rows * block
+        begin(task, heads * rows, dim, out, peak, sums)
         for i in range(tasks[task, 1], tasks[task, 2]):
             count = min(block, lengths[sequence] - i * block)
-            for head in range(heads):
-                cache = (table[sequence, i] * heads + head) * dim * block
-                for row in range(0, rows, TILE):
-                    _tile(
-                        q, ((sequence * heads + head) * rows + row) * dim, keys, values, cache,
-                        count, dim, block, out, peak, sums,
-                        (task * heads + head) * rows + row, scratch, task * TILE * block,
-                    )  # fmt: skip
-
-
-def _tile(q, of, keys, values, cache, count, dim, block, out, peak, sums, at, scratch, s):
-    """Add one block to four rows."""
-    clear(scratch, s, TILE * block)
-    product(q, of, dim, keys, cache, block, dim, scratch, s, block, block)
-    for row in range(TILE):
-        o = (at + row) * dim
-        soften(scratch, s + row * block, block, count, out, o, peak, sums, at + row, dim)
-    product(scratch, s, block, values, cache, dim, count, out, at * dim, dim, dim)
+            cache = table[sequence, i] * heads * dim * block
+            clear(scratch, s, heads * rows * block)
+            for row in range(0, heads * rows, TILE):
+                of, key = (sequence * heads * rows + row) * dim, cache + row // rows * dim * block
+                product(q, of, dim, keys, key, block, dim, scratch, s + row * block, block, block)
+            for row in range(0, heads * rows, TILE):
+                w, o = s + row * block, (first + row) * dim
+                for r in range(TILE):
+                    hide(scratch, w + r * block, block, count)
+                soften(scratch, w, block, out, o, dim, peak, sums, first + row)
+                value = cache + row // rows * dim * block
+                product(scratch, w, block, values, value, dim, count, out, o, dim, dim)
+        task = claim(turns, 0)

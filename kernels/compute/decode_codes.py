@@ -17,12 +17,13 @@ from tierlab.kernels.compute import decode, paged
 from tierlab.kernels.compute.codetile import PAIR, by32, fold, unit
 from tierlab.kernels.compute.cuda import splitkv
 from tierlab.kernels.compute.cuda.launch import element, launch
+from tierlab.kernels.compute.decode import begin
 from tierlab.kernels.compute.intrinsics import LANES
 from tierlab.kernels.compute.jit import shared, threads
 from tierlab.kernels.compute.paged import TILE
 from tierlab.kernels.compute.quantise import Codes, dequantise_reference
-from tierlab.kernels.compute.simd import add, load, splat
-from tierlab.kernels.compute.softmax import soften
+from tierlab.kernels.compute.simd import add, claim, load, splat
+from tierlab.kernels.compute.softmax import hide, soften
 
 GPU_SLICE, GPU_STAGES = 64, 2
 """As in cuda/decode_codes.cu."""
@@ -71,7 +72,7 @@ def numba_version(
     own = np.empty((len(tasks), TILE, max(q.shape[2], block)), np.float32)
     sizes = np.array([*padded.shape[1:], block, keys.bits, keys.group])
     _attend(
-        len(tasks), padded.reshape(-1),
+        threads(), padded.reshape(-1),
         *(side.reshape(-1) for c in (keys, values) for side in _sides(c)),
         table, lengths, tasks, sizes, *parts.arrays, own.reshape(-1),
     )  # fmt: skip
@@ -124,14 +125,16 @@ def _sides(codes: Codes) -> tuple[Any, Any, Any]:
 @shared
 def _attend(
     start, stop, q, keys, k_scale, k_low, values, v_scale, v_low, table, lengths, tasks, sizes,
-    out, peak, sums, scratch, own,
+    turns, out, peak, sums, scratch, own,
 ):  # fmt: skip
     heads, rows, dim, block = sizes[0], sizes[1], sizes[2], sizes[3]
     bits, group = sizes[4], sizes[5]
     room = max(dim, block) * TILE
-    for task in range(start, stop):
+    task = claim(turns, 0)
+    while task < len(tasks):
+        begin(task, heads * rows, dim, out, peak, sums)
         sequence, last = tasks[task, 0], tasks[task, 2] - 1
-        s, w = task * TILE * block, task * room
+        s, w = task * heads * rows * block, task * room
         for i in range(tasks[task, 1], last + 1):
             count = min(block, lengths[sequence] - i * block)
             for head in range(heads):
@@ -147,14 +150,13 @@ def _attend(
                         scratch, s, then,
                     )  # fmt: skip
                     for r in range(TILE):
-                        o = (at + r) * dim
-                        soften(
-                            scratch, s + r * block, block, count, out, o, peak, sums, at + r, dim
-                        )
+                        hide(scratch, s + r * block, block, count)
+                    soften(scratch, s, block, out, at * dim, dim, peak, sums, at)
                     _weigh(
                         scratch, s, values, code, v_scale, v_low, side, dim, block, count, bits,
                         group, own, w, out, at * dim, then,
                     )  # fmt: skip
+        task = claim(turns, 0)
 
 
 def _scores(

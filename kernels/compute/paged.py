@@ -6,10 +6,10 @@ need no sums across it. It is vLLM's layout of keys (csrc/attention, ``head_size
 x``) with x = 1. ``table[sequence, i]`` is the block that holds tokens ``i x block`` and on.
 """
 
+# mypy: disable-error-code="no-untyped-def, no-untyped-call"
 from __future__ import annotations
 
 import math
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from tierlab.kernels.base.errors import BadInput
 from tierlab.kernels.compute.intrinsics import LANES
+from tierlab.kernels.compute.jit import compiled
 
 Floats32 = NDArray[np.float32]
 Ints = NDArray[np.int32]
@@ -63,12 +64,23 @@ def check_shapes(
 
 def check_table(table: Any, lengths: Any, blocks: int, block: int) -> None:
     """Refuse lengths below 1 or beyond their table, and block ids that do not exist."""
-    if len(lengths) and not 1 <= int(lengths.min()) <= int(lengths.max()) <= table.shape[1] * block:
+    if _fits(table, lengths, blocks, block):
+        return
+    if not 1 <= int(lengths.min()) <= int(lengths.max()) <= table.shape[1] * block:
         what = f"lengths from {lengths.min()} to {lengths.max()}"
         raise BadInput("lengths", what, f"1 to {table.shape[1] * block} tokens")
-    used = np.arange(table.shape[1]) < -(-lengths[:, None] // block)
-    if len(lengths) and not 0 <= int(table[used].min()) <= int(table[used].max()) < blocks:
-        raise BadInput("table", "a block id is outside the cache", f"0 to {blocks - 1}")
+    raise BadInput("table", "a block id is outside the cache", f"0 to {blocks - 1}")
+
+
+@compiled
+def _fits(table, lengths, blocks, block):
+    for sequence in range(len(lengths)):
+        if not 1 <= lengths[sequence] <= table.shape[1] * block:
+            return False
+        for i in range((lengths[sequence] + block - 1) // block):
+            if not 0 <= table[sequence, i] < blocks:
+                return False
+    return True
 
 
 def check_heads(heads: int, kv_heads: int) -> int:
@@ -115,11 +127,21 @@ def split(lengths: Any, block: int, parts: int) -> NDArray[np.int64]:
     -------
     int64[tasks, 3]: sequence, first block, end block; in order of sequences.
     """
-    blocks = [-(-length // block) for length in lengths.tolist()]
-    size = max(1, -(-sum(blocks) // max(parts, 1)))
-    rows = []
-    for sequence, count in enumerate(blocks):
-        pieces = -(-count // size)
-        edges = [count * i // pieces for i in range(pieces + 1)]
-        rows += [(sequence, a, b) for a, b in pairwise(edges)]
-    return np.array(rows, np.int64).reshape(-1, 3)
+    rows = np.empty((max(parts, 1) + len(lengths), 3), np.int64)
+    return rows[: _split(lengths, block, max(parts, 1), rows)]
+
+
+@compiled
+def _split(lengths, block, parts, rows):
+    total = 0
+    for length in lengths:
+        total += (length + block - 1) // block
+    size, at = max(1, (total + parts - 1) // parts), 0
+    for sequence in range(len(lengths)):
+        count = (lengths[sequence] + block - 1) // block
+        pieces = (count + size - 1) // size
+        for i in range(pieces):
+            rows[at, 0] = sequence
+            rows[at, 1], rows[at, 2] = count * i // pieces, count * (i + 1) // pieces
+            at += 1
+    return at

@@ -19,8 +19,8 @@ from tierlab.kernels.compute.cuda.launch import element, launch
 from tierlab.kernels.compute.intrinsics import LANES
 from tierlab.kernels.compute.jit import shared, threads
 from tierlab.kernels.compute.paged import TILE
-from tierlab.kernels.compute.simd import load, mul, splat, store
-from tierlab.kernels.compute.softmax import LOW, soften
+from tierlab.kernels.compute.simd import load, mul, splat, store, total
+from tierlab.kernels.compute.softmax import LOW, hide, soften
 from tierlab.kernels.compute.tile import WIDE, clear, product
 
 QUERIES = 64
@@ -106,7 +106,8 @@ def numba_version(
         slots, q.reshape(-1), keys.reshape(-1), values.reshape(-1), table, starts, lengths, tasks,
         np.array([q.shape[1], group, dim, block, slots]),
         np.float32(paged.default_scale(scale, dim)), out.reshape(-1), lse.reshape(-1),
-        np.empty((slots, room), np.float32), np.empty((slots, 2, QUERIES), np.float32),
+        np.empty((slots, room), np.float32), np.empty((slots, QUERIES), np.float32),
+        np.empty((slots, QUERIES * LANES), np.float32),
     )  # fmt: skip
     return out, lse
 
@@ -164,14 +165,29 @@ def _tasks(starts: Any, heads: int) -> NDArray[np.int64]:
 
 @shared
 def _attend(
-    start, stop, q, keys, values, table, starts, lengths, tasks, sizes, scale, out, lse, rooms, sums
+    start,
+    stop,
+    q,
+    keys,
+    values,
+    table,
+    starts,
+    lengths,
+    tasks,
+    sizes,
+    scale,
+    out,
+    lse,
+    rooms,
+    peaks,
+    sums,
 ):
     slots = sizes[4]
     for slot in range(start, stop):
         for turn in range(slot, len(tasks), slots):
             _task(
                 q, keys, values, table, starts, lengths, tasks[turn], sizes, scale, out, lse,
-                rooms[slot], sums[slot, 0], sums[slot, 1],
+                rooms[slot], peaks[slot], sums[slot],
             )  # fmt: skip
 
 
@@ -182,7 +198,8 @@ def _task(q, keys, values, table, starts, lengths, task, sizes, scale, out, lse,
     own, summed, k, v = 0, QUERIES * dim, 2 * QUERIES * dim, (2 * QUERIES + WIDE) * dim
     s = (2 * QUERIES + 2 * WIDE) * dim
     for row in range(QUERIES):
-        peak[row], sums[row] = LOW, 0.0
+        peak[row] = LOW
+        store(sums, row * LANES, splat(np.float32(0.0)))
         at = ((first + row) * heads + head) * dim
         for i in range(0, dim, LANES):
             number = splat(np.float32(0.0))
@@ -199,13 +216,14 @@ def _task(q, keys, values, table, starts, lengths, task, sizes, scale, out, lse,
             clear(room, s, TILE * WIDE)
             product(room, own + row * dim, dim, room, k, WIDE, dim, room, s, WIDE, WIDE)
             for r in range(TILE):
-                o, shown = summed + (row + r) * dim, max(0, min(count, seen + row + r - token))
-                soften(room, s + r * WIDE, WIDE, shown, room, o, peak, sums, row + r, dim)
+                hide(room, s + r * WIDE, WIDE, max(0, min(count, seen + row + r - token)))
+            soften(room, s, WIDE, room, summed + row * dim, dim, peak, sums, row)
             product(room, s, WIDE, room, v, dim, count, room, summed + row * dim, dim, dim)
     for row in range(end - first):
         at = (first + row) * heads + head
-        lse[at] = peak[row] + np.log(sums[row])
-        whole = splat(np.float32(1.0) / sums[row])
+        weights = total(load(sums, row * LANES))
+        lse[at] = peak[row] + np.log(weights)
+        whole = splat(np.float32(1.0) / weights)
         for i in range(0, dim, LANES):
             store(out, at * dim + i, mul(whole, load(room, summed + row * dim + i)))
 

@@ -85,8 +85,16 @@ def divide(builder: Any, a: Any, b: Any) -> Any:
 
 @primitive("vector vector -> vector")
 def larger(builder: Any, a: Any, b: Any) -> Any:
-    """Return the larger of each pair."""
-    return call(builder, f"llvm.maxnum.v{LANES}f32", floats(), [a, b])
+    """Return the larger of each pair, and `b` where one is no number."""
+    return builder.select(builder.fcmp_ordered(">", a, b), a, b)
+
+
+@primitive("vector vector -> at")
+def exceeds(builder: Any, a: Any, b: Any) -> Any:
+    """Return how many of 16 are larger in `a`, as bits: 0 where none is."""
+    ir = llvm()
+    lanes = builder.bitcast(builder.fcmp_ordered(">", a, b), ir.IntType(LANES))
+    return builder.zext(lanes, ir.IntType(64))
 
 
 @primitive("vector -> float")
@@ -112,32 +120,32 @@ def total(builder: Any, a: Any) -> Any:
 
 @primitive("vector -> vector")
 def exp(builder: Any, x: Any) -> Any:
-    """Return e^x; 0 below -87, e^88 above 88; relative error under 3e-7.
+    """Return e^x; 0 below -87, e^88 above 88, no number of none; relative error under 3e-7.
 
-    2^n times a degree-6 minimax polynomial on [-ln2/2, ln2/2], n in the exponent's bits; ln2 is
-    subtracted in two parts (Cody and Waite, 1980). Coefficients are those of Cephes' expf.
+    2^n times a degree-6 minimax polynomial on [-ln2/2, ln2/2]; ln2 is subtracted in two parts
+    (Cody and Waite, 1980). Coefficients are those of Cephes' expf. Adding 1.5 x 2^23 rounds to n
+    and leaves it in the lowest bits, from where it is added to the exponent: no conversions.
     """
     ir = llvm()
-    low = _constant(-87.0)
-    clamped = call(builder, f"llvm.maxnum.v{LANES}f32", floats(), [x, low])
-    clamped = call(builder, f"llvm.minnum.v{LANES}f32", floats(), [clamped, _constant(88.0)])
+    low, high, shift = _constant(-87.0), _constant(88.0), _constant(12582912.0)
+    tiny = builder.fcmp_ordered("<", x, low)
+    clamped = builder.select(builder.fcmp_ordered(">", low, x), low, x)
+    clamped = builder.select(builder.fcmp_ordered("<", high, clamped), high, clamped)
 
     def fused(a: Any, b: Any, c: Any) -> Any:
         return call(builder, f"llvm.fma.v{LANES}f32", floats(), [a, b, c])
 
-    scaled = builder.fmul(clamped, _constant(1.44269504088896341))
-    n = call(builder, f"llvm.rint.v{LANES}f32", floats(), [scaled])
+    shifted = fused(clamped, _constant(1.44269504088896341), shift)
+    n = builder.fsub(shifted, shift)
     r = fused(n, _constant(-0.693359375), clamped)
     r = fused(n, _constant(2.12194440e-4), r)
     p = _constant(1.9875691500e-4)
     for c in (1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1):
         p = fused(p, r, _constant(c))
     value = builder.fadd(fused(p, builder.fmul(r, r), r), _constant(1.0))
-    whole = builder.fptosi(n, ints())
-    power = builder.shl(builder.add(whole, _int_constant(127)), _int_constant(23))
-    result = builder.fmul(value, builder.bitcast(power, floats()))
-    tiny = builder.fcmp_ordered("<", x, low)
-    return builder.select(tiny, ir.Constant(floats(), [0.0] * LANES), result)
+    power = builder.shl(builder.bitcast(shifted, ints()), _int_constant(23))
+    whole = builder.bitcast(builder.add(builder.bitcast(value, ints()), power), floats())
+    return builder.select(tiny, ir.Constant(floats(), [0.0] * LANES), whole)
 
 
 @primitive("array at -> bits")
@@ -174,3 +182,10 @@ def prefetch(builder: Any, array: Any, at: Any) -> None:
     flags = [ir.Constant(ir.IntType(32), v) for v in (0, 3, 1)]  # to read, keep near, data
     line = builder.bitcast(builder.gep(array, [at]), byte)
     call(builder, "llvm.prefetch.p0", ir.VoidType(), [line, *flags])
+
+
+@primitive("array at -> at")
+def claim(builder: Any, array: Any, at: Any) -> Any:
+    """Add 1 to an int64 that threads share; return what it was: each number once over all."""
+    one = llvm().Constant(llvm().IntType(64), 1)
+    return builder.atomic_rmw("add", builder.gep(array, [at]), one, "monotonic")

@@ -14,8 +14,6 @@ from tierlab.kernels.base.errors import BrokenLaw
 from tierlab.kernels.compute.operation import Operation
 
 ROWS = 2
-LARGEST_FLOPS = 2e6
-LARGEST_BYTES = 2e6
 TOLERANCE = {"fp32": 2e-3, "fp16": 3e-2}
 """Of the largest value: what float32 and float16 lose over the longest sums measured here."""
 

@@ -16,6 +16,7 @@ from typing import Any
 from tierlab.kernels.base.errors import BadInput
 
 FORMAT = "tierlab-journal-1"
+WRITABLE = "a writable place with free space"
 Done = dict[tuple[int, str], list[float]]
 """(round, key of a point) -> samples in s."""
 
@@ -25,10 +26,8 @@ def journal_of(output: Path) -> Path:
     return output.with_name(f"{output.name}.journal")
 
 
-def cannot_write(path: Path, error: OSError, where: str = "-o") -> BadInput:
-    """Return the one line for a file that cannot be written."""
-    reason = error.strerror or str(error)
-    return BadInput(where, f"cannot write {path}: {reason}", "a writable place with free space")
+def _cannot_write(path: Path, error: OSError) -> BadInput:
+    return BadInput("-o", f"cannot write {path}: {error.strerror or error}", WRITABLE)
 
 
 class Journal:
@@ -56,7 +55,7 @@ class Journal:
         try:
             self._fd = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
-            raise cannot_write(path, error) from None
+            raise _cannot_write(path, error) from None
         try:
             self._lock()
             self._begin(identity, reserve_bytes)
@@ -86,7 +85,7 @@ class Journal:
             self._own = True
         except OSError as error:
             self.path.unlink(missing_ok=True)
-            raise cannot_write(self.path, error) from None
+            raise _cannot_write(self.path, error) from None
 
     def _resume(self, whole: list[str], identity: dict[str, Any]) -> None:
         try:
@@ -112,7 +111,7 @@ class Journal:
             self._append({"round": turn, "key": key, "seconds": seconds})
         except OSError as error:
             os.ftruncate(self._fd, self._end)
-            raise cannot_write(self.path, error) from None
+            raise _cannot_write(self.path, error) from None
         self.done[turn, key] = seconds
 
     def _append(self, line: dict[str, Any]) -> None:

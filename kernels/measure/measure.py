@@ -82,6 +82,8 @@ def measure(
     """
     _check_output(request.output)
     kind, number = kind_of(request.device)
+    if request.files and kind != CPU:
+        raise BadInput("--files", "a GPU is measured without files", "--device cpu, or without it")
     facts = cpu_facts if kind == CPU else _gpu(number)
     parts = _parts(request)
     provenance = begin(facts)

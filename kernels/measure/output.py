@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,8 @@ import numpy as np
 
 from tierlab.kernels.base.errors import BadInput
 from tierlab.kernels.base.names import read_text
-from tierlab.kernels.measure.journal import cannot_write
+from tierlab.kernels.base.whole import write_whole
+from tierlab.kernels.measure.journal import WRITABLE
 
 FORMAT = "tierlab-measured-1"
 Rows = list[dict[str, Any]]
@@ -34,14 +34,7 @@ def write(path: Path, text: str | bytes) -> None:
         It cannot be written; an earlier file stays.
     """
     data = text.encode() if isinstance(text, str) else text
-    scratch = path.with_name(f".{path.name}.part")
-    try:
-        scratch.write_bytes(data)
-        os.replace(scratch, path)
-    except OSError as error:
-        raise cannot_write(path, error) from None
-    finally:
-        scratch.unlink(missing_ok=True)
+    write_whole(path, lambda file: file.write_bytes(data), "-o", WRITABLE)
 
 
 def load(path: Path, where: str) -> tuple[dict[str, Any], Rows]:

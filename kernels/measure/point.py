@@ -21,7 +21,7 @@ class Point:
     part
         Name of the `Part` that measures it.
     columns
-        What becomes its row: operation, shape, mechanism; see `rows.COLUMNS`.
+        What becomes its row: operation, shape, mechanism; docs/measure.md has them all.
     """
 
     part: str

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 DEFAULT = ("cost", "capacity", "throughput", "tpot")
 """The objective where none is asked for: the first that the points have."""
+_ACCEPTED = "the folder that `tierlab sweep -o DIR` wrote"
 
 
 @dataclass(frozen=True, eq=False)
@@ -146,22 +147,30 @@ def load_points(folder: Path) -> tuple[pl.DataFrame, dict[str, Any]]:
     Raises
     ------
     BadInput
-        The folder holds no finished sweep.
+        The folder holds no finished sweep, or a damaged one.
     """
-    import polars as pl
-
-    from tierlab.simulator.sweep.store import ASKED, POINTS, read_json
+    from tierlab.simulator.comparison.simulated import read_object, read_table
+    from tierlab.simulator.sweep.store import ASKED, POINTS
 
     if not (folder / MARK).is_file() or not (folder / POINTS).is_file():
         unfinished = (folder / ASKED).is_file()
         what = "holds an unfinished sweep" if unfinished else "holds no sweep"
-        accepted = (
-            "tierlab sweep SWEEP.toml -o DIR --resume ends it"
-            if unfinished
-            else ("the folder that `tierlab sweep -o DIR` wrote")
-        )
+        accepted = "tierlab sweep SWEEP.toml -o DIR --resume ends it" if unfinished else _ACCEPTED
         raise BadInput("DIR", f"{folder} {what}", accepted)
-    return pl.read_parquet(folder / POINTS, glob=False), read_json(folder / MARK)
+    manifest = read_object(folder / MARK, _ACCEPTED)
+    _check(manifest, folder / MARK)
+    return read_table(folder, POINTS, _ACCEPTED), manifest
+
+
+def _check(manifest: dict[str, Any], path: Path) -> None:
+    """Refuse a manifest from which nothing can be chosen."""
+    try:
+        keys_of(manifest)
+        texts = [*manifest["objective"], *manifest["where"]]
+    except (KeyError, TypeError):
+        texts = [None]
+    if not all(isinstance(text, str) for text in texts):
+        raise BadInput(str(path), "no whole manifest of a sweep", _ACCEPTED)
 
 
 def keys_of(manifest: dict[str, Any]) -> tuple[str, ...]:

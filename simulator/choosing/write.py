@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tierlab.kernels.base.errors import BadInput
+from tierlab.kernels.base.whole import write_whole
 from tierlab.simulator.choosing.choose import Choice
 from tierlab.simulator.results.manifest import dump_json
 
@@ -20,13 +20,6 @@ def write_choice(choice: Choice, told: dict[str, Any], folder: Path) -> None:
     BadInput
         The folder cannot be written.
     """
-    scratch = folder / f"{CHOSEN}.tmp"
-    try:
-        choice.points.write_parquet(scratch)
-        scratch.replace(folder / CHOSEN)
-        scratch = folder / f"{CHOICE}.tmp"
-        scratch.write_text(dump_json(told) + "\n", encoding="utf-8")
-        scratch.replace(folder / CHOICE)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise BadInput("DIR", f"cannot write {folder}: {reason}", "a writable place") from None
+    text = dump_json(told) + "\n"
+    write_whole(folder / CHOSEN, choice.points.write_parquet, "DIR")
+    write_whole(folder / CHOICE, lambda file: file.write_text(text, encoding="utf-8"), "DIR")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
+from click.core import ParameterSource
 
 from tierlab.kernels.base.errors import BadInput
 
@@ -31,7 +32,7 @@ Examples:
   tierlab calibrate --from aiconfigurator --system h200_sxm --framework vllm -o h200.json
   tierlab calibrate --from measured.parquet --hardware ./my-gpu.toml -o mine.json
   tierlab calibrate --from vllm_rtx4090/ -o rtx-4090.json
-  tierlab calibrate --from aiconfigurator --system h200_sxm --framework trtllm \
+  tierlab calibrate --from aiconfigurator --system h200_sxm --framework trtllm \\
       --op mla_decode --op mla_prefill --onto h200.json -o h200.json
 """,
 )
@@ -100,17 +101,17 @@ def calibrate(
     if device is not None:
         from tierlab.simulator.cli.calibrate_device import calibrate_device
 
-        _refuse("--from", {"system": system, "version": version, "tables": tables})
+        _refuse("--from", _FROM)
         calibrate_device(
             device, output, quick=quick, files=files, budget_s=budget, only=only, skip=skip,
             hardware=hardware,
         )  # fmt: skip
         return
-    from tierlab.simulator.cli.calibrate_from import calibrate_from
+    from tierlab.simulator.cli.calibrate_from import SOURCES, calibrate_from
 
-    _refuse(
-        "--device", {"quick": quick, "files": files, "budget": budget, "only": only, "skip": skip}
-    )
+    _refuse("--device", _DEVICE)
+    if source not in SOURCES:
+        _refuse(f"--from {SOURCES[0]}", _PUBLIC)
     calibrate_from(
         str(source),
         output,
@@ -125,7 +126,16 @@ def calibrate(
     )
 
 
-def _refuse(owner: str, given: dict[str, object]) -> None:
-    for name, value in given.items():
-        if value:
-            raise BadInput(f"--{name}", f"goes with {owner} only", f"{owner}, or without it")
+_DEVICE = ("quick", "files", "budget", "only", "skip")
+_PUBLIC = ("system", "framework", "version", "tables")
+_FROM = (*_PUBLIC, "ops", "onto", "points")
+"""Options of each way; those of `_PUBLIC` choose among public tables."""
+
+
+def _refuse(owner: str, names: tuple[str, ...]) -> None:
+    """Refuse options that were given, whatever their values, where they would not be looked at."""
+    context = click.get_current_context()
+    for option in context.command.params:
+        name = str(option.name)
+        if name in names and context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            raise BadInput(option.opts[0], f"goes with {owner} only", f"{owner}, or without it")

@@ -62,7 +62,8 @@ def calibrate_from(
     from tierlab.hwmodels.time.silicon.fit import Options, fit_all
     from tierlab.hwmodels.time.silicon.machine import machine_of
     from tierlab.kernels.base.errors import BadInput
-    from tierlab.simulator.cli.outputs import check_output, write_whole
+    from tierlab.kernels.base.whole import write_whole
+    from tierlab.simulator.cli.outputs import check_output
 
     check_output(output, (".json",))
     wanted = _wanted(ops)
@@ -83,7 +84,7 @@ def calibrate_from(
     made = f"{today}: tierlab calibrate --from {how}"
     new = Calibration(gpu.name, made, tuple(fitted))
     text = dump(joined(base, new) if base else new)
-    write_whole(output, lambda path: path.write_text(text, encoding="utf-8"))
+    write_whole(output, lambda path: path.write_text(text, encoding="utf-8"), "-o")
     click.echo(f"{output}: {len(fitted)} kernels of {gpu.name}", err=True)
 
 

@@ -95,7 +95,7 @@ def show(name: str, value: Any) -> str:
         return "-"
     if isinstance(value, bool | str):
         return str(value)
-    if name.endswith("capacity") or (name.endswith("_bytes") and not isinstance(value, str)):
+    if name.endswith(("capacity", "_bytes")):
         return gib(value)
     if name.endswith("_s") and not name.endswith("per_s"):
         return duration(value)

@@ -23,7 +23,10 @@ COMMANDS = {
     "choose": ("tierlab.simulator.cli.sweep:choose", "Choose among the points of a sweep."),
     "report": ("tierlab.simulator.cli.report:report", "Write runs and sweeps as one page."),
     "compare": ("tierlab.simulator.cli.compare:compare", "Hold a run against measurements."),
-    "calibrate": ("tierlab.simulator.cli.calibrate:calibrate", "Fit time models."),
+    "calibrate": (
+        "tierlab.simulator.cli.calibrate:calibrate",
+        "Measure a device, fit time models.",
+    ),
     "predict": ("tierlab.simulator.cli.predict:predict", "Predict times of shapes."),
     "validate": ("tierlab.simulator.cli.validate:validate", "Hold models against silicon."),
     "trace": ("tierlab.simulator.cli.trace:trace", "Look into request logs, convert, make them."),

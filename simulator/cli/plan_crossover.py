@@ -9,6 +9,7 @@ import click
 
 from tierlab.kernels.base.errors import BadInput
 from tierlab.kernels.base.units import duration, si
+from tierlab.kernels.base.whole import write_whole
 from tierlab.simulator.cli.tables import table
 
 if TYPE_CHECKING:
@@ -109,17 +110,17 @@ def _crossing(way: dict[str, Any]) -> list[str]:
 
 
 def write_plot(target: Path, page: str) -> None:
-    """Write a page.
+    """Write a page; it appears whole or not at all.
 
     Raises
     ------
     BadInput
         The place cannot be written.
     """
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(page, encoding="utf-8")
-    except OSError as error:
-        what = f"cannot write {target}: {error.strerror or error}"
-        raise BadInput("--plot", what, "a path in a folder that can be written") from None
+
+    def write(file: Path) -> None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(page, encoding="utf-8")
+
+    write_whole(target, write, "--plot")
     click.echo(f"wrote {target}", err=True)

@@ -102,6 +102,6 @@ def write_frame(frame: pl.DataFrame, path: Path) -> None:
     BadInput
         It cannot be written.
     """
-    from tierlab.simulator.cli.outputs import write_whole
+    from tierlab.kernels.base.whole import write_whole
 
-    write_whole(path, frame.write_csv if path.suffix == ".csv" else frame.write_parquet)
+    write_whole(path, frame.write_csv if path.suffix == ".csv" else frame.write_parquet, "-o")

@@ -21,7 +21,6 @@ from tierlab.simulator.timeline.option import IN_RUN, open_timeline
 from tierlab.simulator.timeline.timeline import Timeline
 from tierlab.simulator.workload import records
 
-BANDED = ("ttft_s", "tpot_s", "itl_s", "e2e_s", "queue_s")
 ENDS = ("p10", "p90")
 
 

@@ -36,7 +36,18 @@ def _counts(s: dict[str, Any]) -> list[tuple[str, str]]:
         ("preemptions", str(s["preemptions"])),
         ("simulated", f"{duration(s['simulated_s'])} (in {duration(s['wall_s'])})"),
         ("time comes from", _shares(s["sources"])),
+        *_copied(s["copies"]),
     ]
+
+
+def _copied(copies: dict[str, float]) -> list[tuple[str, str]]:
+    """Say where copies have their times from, where any was measured."""
+    outside = copies.get("outside", 0.0)
+    known = {k: v for k, v in copies.items() if k != "outside"}
+    if not known.get("measured", 0.0) + known.get("partly", 0.0):
+        return []
+    told = f" ({outside:.1%} outside the measured sizes or depths)" if outside > 0 else ""
+    return [("  of copied bytes", _shares(known) + told)]
 
 
 def _shares(sources: dict[str, float]) -> str:

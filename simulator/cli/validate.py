@@ -25,7 +25,13 @@ Examples:
   tierlab validate --system h200_sxm --op decode_attention --points 1000 -o validation
 """,
 )
-@click.option("--system", "systems", multiple=True, metavar="NAME", help="Of the package; all.")
+@click.option(
+    "--system",
+    "systems",
+    multiple=True,
+    metavar="NAME",
+    help="Of the package; all that ship. Repeatable.",
+)
 @click.option("--op", "ops", multiple=True, metavar="OP", help="Operation; all. Repeatable.")
 @click.option("--framework", default="vllm", show_default=True, metavar="NAME", help="Engine.")
 @click.option(
@@ -67,7 +73,13 @@ def collect(
     points: int,
     tables: Path | None,
 ) -> list[Row]:
-    """Fit and score every kernel; progress goes to stderr."""
+    """Fit and score every kernel; progress goes to stderr.
+
+    Raises
+    ------
+    BadInput
+        A name is unknown, or no table that was asked for is large enough.
+    """
     from tierlab.hwmodels.catalogue import load_system
     from tierlab.hwmodels.time.silicon.aiconfigurator import DEVICES
     from tierlab.hwmodels.time.silicon.fit import NotConverged, Options
@@ -75,6 +87,7 @@ def collect(
     from tierlab.hwmodels.time.silicon.machine import machine_of
     from tierlab.hwmodels.time.silicon.others import read_public
     from tierlab.hwmodels.time.silicon.registry import KERNELS
+    from tierlab.kernels.base.errors import BadInput
     from tierlab.kernels.base.names import pick
 
     wanted = {pick(op, {k: k for k in KERNELS}, "--op", "operation") for op in ops} or set(KERNELS)
@@ -89,6 +102,11 @@ def collect(
                     rows += hold_out(part, machine, Options(points=points))
                 except NotConverged:
                     click.echo("  did not converge, left out", err=True)
+    if not rows:
+        what = f"no table of {', '.join(sorted(wanted))} to hold against"
+        raise BadInput(
+            "--op" if ops else "--system", what, f"{4 * FEWEST} rows or more of a kernel"
+        )
     return rows
 
 

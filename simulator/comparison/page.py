@@ -12,7 +12,8 @@ import numpy as np
 from tierlab.simulator.comparison.overtime import AGAIN
 from tierlab.simulator.comparison.served import METRICS, Floats, Served
 from tierlab.simulator.comparison.timeline import SERIES, Timeline
-from tierlab.simulator.pages import document
+from tierlab.simulator.pages.document import write_page as write_document
+from tierlab.simulator.pages.plots import plot_page
 from tierlab.simulator.trace_plots import COLOURS, Plot, cumulative
 
 Named = tuple[str, str]
@@ -36,27 +37,10 @@ def write_page(
     BadInput
         The place cannot be written.
     """
-    text = _page(title, names, [*_over_time(names, lines), *_shares(names, runs)])
-    document.write_page(text, target, "--plot")
-
-
-def _page(title: str, names: Named, drawn: list[Plot]) -> str:
-    from plotly.offline import get_plotlyjs
-
-    name, sections = html.escape(title), ""
-    for i, one in enumerate(drawn):
-        head = f"<h2>{html.escape(one.title)}</h2><p>{html.escape(one.says)}</p>"
-        sections += f'<section>{head}<div class="plot" id="plot{i}"></div></section>'
-    data = ",".join(one.figure.to_json() for one in drawn).replace("</", "<\\/")
-    script = (
-        f"[{data}].forEach((figure, i) => Plotly.newPlot(`plot${{i}}`, figure.data, "
-        "figure.layout, {responsive: true, displayModeBar: false}));"
-    )
-    body = (
-        f'<h1>{name}</h1><p class="from">tierlab compare: {names[0]} and {names[1]}</p>'
-        f'<div class="grid">{sections}</div>'
-    )
-    return document.document(title, body, head=get_plotlyjs(), foot=script)
+    compared = f"tierlab compare: {names[0]} and {names[1]}"
+    before = f'<h1>{html.escape(title)}</h1><p class="from">{compared}</p>'
+    text = plot_page(title, before, [*_over_time(names, lines), *_shares(names, runs)])
+    write_document(text, target, "--plot")
 
 
 def _over_time(names: Named, lines: tuple[Timeline, Timeline] | None) -> Iterator[Plot]:

@@ -54,8 +54,8 @@ def read_run(folder: Path, queued: bool = False) -> Served:
     return _served(str(folder), columns, queued, read_summary(folder).get("itl_s"))
 
 
-def read_table(folder: Path, name: str) -> pl.DataFrame:
-    """Return a table of a run directory.
+def read_table(folder: Path, name: str, accepted: str = ACCEPTED) -> pl.DataFrame:
+    """Return a table of a run directory, or of another folder that bears the same mark.
 
     Raises
     ------
@@ -66,15 +66,15 @@ def read_table(folder: Path, name: str) -> pl.DataFrame:
 
     path = folder / name
     if not (folder / MARK).is_file() or not path.is_file():
-        raise BadInput(str(folder), "no run directory", ACCEPTED)
+        raise BadInput(str(folder), "no run directory", accepted)
     try:
-        return pl.read_parquet(path)
+        return pl.read_parquet(path, glob=False)
     except (pl.exceptions.PolarsError, OSError) as error:
-        raise _unreadable(path, error) from None
+        raise _unreadable(path, error, accepted) from None
 
 
-def _unreadable(path: Path, error: Exception) -> BadInput:
-    return BadInput(str(path), f"cannot be read: {str(error).splitlines()[0]}", ACCEPTED)
+def _unreadable(path: Path, error: Exception, accepted: str = ACCEPTED) -> BadInput:
+    return BadInput(str(path), f"cannot be read: {str(error).splitlines()[0]}", accepted)
 
 
 def read_summary(folder: Path) -> dict[str, Any]:
@@ -99,7 +99,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return read_object(folder / MARK)
 
 
-def read_object(path: Path) -> dict[str, Any]:
+def read_object(path: Path, accepted: str = ACCEPTED) -> dict[str, Any]:
     """Return the object of a JSON file that tierlab wrote.
 
     Raises
@@ -112,7 +112,7 @@ def read_object(path: Path) -> dict[str, Any]:
     except (json.JSONDecodeError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise BadInput(str(path), "broken JSON", ACCEPTED)
+        raise BadInput(str(path), "broken JSON", accepted)
     return found
 
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import importlib.metadata
 import json
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tierlab.kernels.base.errors import BadInput
+from tierlab.kernels.base.whole import write_whole
 from tierlab.simulator.curves.count import Curve
 from tierlab.simulator.results.folder import MARK, new_folder
 
@@ -54,25 +52,11 @@ def write_curves(
 
 
 def _write_file(target: Path, text: str) -> None:
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, scratch = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    except OSError as error:
-        raise _unwritable(target, error) from None
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        Path(scratch).chmod(0o644)
-        Path(scratch).replace(target)
-    except OSError as error:
-        raise _unwritable(target, error) from None
-    finally:
-        Path(scratch).unlink(missing_ok=True)
+    def write(file: Path) -> None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
 
-
-def _unwritable(target: Path, error: OSError) -> BadInput:
-    reason = error.strerror or str(error)
-    return BadInput("-o", f"cannot write {target}: {reason}", "a writable place")
+    write_whole(target, write, "-o", "a writable place")
 
 
 def plot(curves: Sequence[Curve], inputs: dict[str, Any], block_bytes: float | None) -> str:

@@ -3,6 +3,8 @@
 ``time = sum of latencies + max(issue, bytes / narrowest bandwidth)``, the issue being that of the
 link where it costs most. A way over several links is cut through: its links, and the host DRAM
 that it is staged in, carry the bytes at one rate at the same time, so the narrowest decides.
+Where a drive, or a GPU's way to its host, was measured, its latency and its time for such pieces
+stand in the place of what its links and data sheet say.
 """
 
 from __future__ import annotations
@@ -11,13 +13,16 @@ import math
 from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
-from tierlab.hwmodels.device import Cxl, Gpu, Host, Ssd, Store, Switch
+from tierlab.hwmodels.device import Cxl, Gpu, Ssd, Store, Switch
 from tierlab.hwmodels.system import Edge, System
 from tierlab.hwmodels.time.times import MECHANISMS
 from tierlab.hwmodels.time.transfer import CopyCosts, copy_costs
+from tierlab.hwmodels.transfers.crossed import crossed
+from tierlab.hwmodels.transfers.way import Way
 from tierlab.kernels.base.errors import BadInput
 from tierlab.kernels.base.names import near
 from tierlab.simulator.network.rules import Rules
+from tierlab.simulator.network.shares import counted_by_drives, links_taken, media_taken
 
 _MOST_COSTS = 4096
 """Of one route that are remembered."""
@@ -31,7 +36,8 @@ class Cost(NamedTuple):
     Attributes
     ----------
     alone_s, issue_s
-        Its duration alone on its way, and the time to issue its pieces.
+        Its duration alone on its way, and the time to issue its pieces, or what was measured for
+        pieces of its size after the latency.
     bytes_per_s
         The narrowest of links and media, for pieces of its size.
     bound_bytes_per_s
@@ -59,12 +65,16 @@ class Route:
         Of the links, and of a drive or CXL module at an end.
     issue
         Distinct (once_s, piece_s) of the legs.
+    measured, typed_legs
+        What was measured of the ends, in the place of the legs there; how many legs are left.
     bytes_per_s
         The narrowest of links and media, alone on all of them.
     at, weights
         Constraints, and what one byte takes of each.
-    paged, commanded
-        Positions in `at` where a byte takes as many bytes of pages, or pieces, as it comes with.
+    paged, commanded, counted
+        Positions in `at` where a byte takes as many bytes of pages, or pieces, as it comes with;
+        the last are commands of a measured drive, of which a copy alone takes all at most: what
+        is left after its latency may be faster than the drive is for long.
     stream
         Where such copies queue unless told otherwise.
     kernel_gpu
@@ -77,12 +87,15 @@ class Route:
     legs: tuple[tuple[Edge, bool], ...]
     latency_s: float
     issue: tuple[tuple[float, float], ...]
+    measured: tuple[Way, ...]
+    typed_legs: int
     bytes_per_s: float
     at: tuple[int, ...]
     weights: tuple[float, ...]
     capacities: tuple[float, ...]
     paged: tuple[int, ...]
     commanded: tuple[int, ...]
+    counted: tuple[int, ...]
     stream: str
     kernel_gpu: str
     _costs: dict[tuple[float, float], Cost] = field(default_factory=dict)
@@ -91,6 +104,13 @@ class Route:
     def name(self) -> str:
         """The links' names, in order."""
         return " > ".join(edge.name for edge, _ in self.legs)
+
+    @property
+    def known(self) -> str:
+        """Whether its links and drives are ``measured``, ``partly`` so, or ``datasheet``."""
+        if not self.measured:
+            return "datasheet"
+        return "partly" if self.typed_legs else "measured"
 
     def cost(self, nbytes: float, pieces: float) -> Cost:
         """Return what a copy of some pieces costs and takes a share of; sizes recur."""
@@ -102,15 +122,20 @@ class Route:
         return cost
 
     def _cost(self, nbytes: float, pieces: float) -> Cost:
-        once_s, piece_s = self.issue[0]
-        issue_s = once_s + piece_s * pieces
-        for once_s, piece_s in self.issue[1:]:
+        issue_s = 0.0
+        for once_s, piece_s in self.issue:
             issue_s = max(issue_s, once_s + piece_s * pieces)
+        for way in self.measured:
+            issue_s = max(issue_s, way.flow_s(nbytes, pieces))
         weights, rate = self.weights, self.bytes_per_s
         if self.paged and nbytes > 0:
             weights, rate = self._of_pages(nbytes, pieces)
         alone_s = self.latency_s + max(issue_s, nbytes / rate)
         bound = min(rate, nbytes / issue_s) if issue_s > 0 else rate
+        if self.counted and nbytes > 0:
+            most = ((k, self.capacities[k] / bound) for k in self.counted)
+            shares = {k: min(pieces / nbytes, share) for k, share in most}
+            weights = tuple(shares.get(k, weight) for k, weight in enumerate(weights))
         return Cost(alone_s, issue_s, rate, bound, weights)
 
     def _of_pages(self, nbytes: float, pieces: float) -> tuple[tuple[float, ...], float]:
@@ -134,14 +159,16 @@ def find_route(
     ------
     BadInput
         A node or mechanism does not exist or stores nothing, nothing connects them, or a kernel
-        is to copy where no GPU is.
+        is to copy where no GPU is; or an end was measured, but not this way.
     """
     _check(system, source, destination, mechanism)
     nodes, legs = _walk(system, source, destination)
     kernel_gpu = _kernel_gpu(system, source, destination) if mechanism == "kernel" else ""
     gpus = [end for end in (source, destination) if end in system.gpus()]
-    every = [_leg_costs(system, edge, bool(gpus), mechanism) for edge, _ in legs]
-    taken = _links(rules, legs, gpus) | _media(system, nodes, gpudirect)
+    measured, known = crossed(system, nodes, mechanism)
+    typed = tuple(leg for k, leg in enumerate(legs) if k not in known)
+    every = [_leg_costs(system, edge, bool(gpus), mechanism) for edge, _ in typed]
+    taken = links_taken(rules, legs, gpus) | media_taken(system, nodes, gpudirect)
     at = tuple(rules.index[name] for name in taken)
     capacities = tuple(rules.capacity[r] for r in at)
     shares = [c / w for c, w in zip(capacities, taken.values(), strict=True) if w > 0]
@@ -150,13 +177,17 @@ def find_route(
         destination,
         mechanism,
         legs,
-        sum(edge.link.latency_s for edge, _ in legs) + _media_latency_s(system, nodes),
+        sum(edge.link.latency_s for edge, _ in typed)
+        + _media_latency_s(system, nodes)
+        + sum(way.latency_s for way in measured),
         tuple(dict.fromkeys((cost.once_s, cost.piece_s) for cost in every)),
-        min(*_widths(every, legs), *shares),
+        measured,
+        len(typed),
+        min(*_widths(every, typed), *shares),
         at,
         tuple(taken.values()),
         capacities,
-        *_of_drives(system, taken),
+        *counted_by_drives(system, taken),
         _stream(system, source, destination) + (":kernel" if kernel_gpu else ""),
         kernel_gpu,
     )
@@ -213,52 +244,8 @@ def _widths(every: list[CopyCosts], legs: tuple[tuple[Edge, bool], ...]) -> list
     ]
 
 
-def _of_drives(system: System, taken: dict[str, float]) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """Return which of the constraints count pages, and which commands."""
-    paged = {f"{drive}:{way}" for drive in system.ssds() for way in ("read", "write")}
-    return (
-        tuple(k for k, name in enumerate(taken) if name in paged),
-        tuple(k for k, name in enumerate(taken) if name.endswith("-commands")),
-    )
-
-
-def _links(rules: Rules, legs: tuple[tuple[Edge, bool], ...], gpus: list[str]) -> dict[str, float]:
-    """Return the constraints of the links; one byte takes one of each."""
-    taken: dict[str, float] = {}
-    for edge, down in legs:
-        way = f"{edge.name}:{'down' if down else 'up'}"
-        taken |= {way: 1.0, f"{edge.name}:both": 1.0}
-        taken |= {f"{way}:{gpu}": 1.0 for gpu in gpus if f"{way}:{gpu}" in rules.index}
-    return taken
-
-
-def _media(system: System, nodes: list[str], gpudirect: bool) -> dict[str, float]:
-    """Return what one byte takes of the ends, and of the host DRAM that it is staged in."""
-    taken = _end(system, nodes[0], "read") | _end(system, nodes[-1], "write")
-    if not gpudirect and _staged(system, nodes[0], nodes[-1]):
-        taken |= {f"{n}:dram": 2.0 for n in nodes[1:-1] if n in system.hosts()}
-    return taken
-
-
-def _end(system: System, node: str, way: str) -> dict[str, float]:
-    """Return what one byte takes of a node; of a drive's commands none, until pieces are known."""
-    device = system.nodes[node]
-    if isinstance(device, Gpu):
-        return {f"{node}:hbm": 1.0}
-    if isinstance(device, Host):
-        return {f"{node}:dram": 1.0}
-    commands = {f"{node}:{way}-commands": 0.0} if isinstance(device, Ssd) else {}
-    return {f"{node}:{way}": 1.0} | commands
-
-
-def _staged(system: System, source: str, destination: str) -> bool:
-    """Say whether the host's DRAM stands between: it does unless one end is memory of its own."""
-    ends = (system.nodes[source], system.nodes[destination])
-    return all(isinstance(device, Gpu | Ssd) for device in ends)
-
-
 def _media_latency_s(system: System, nodes: list[str]) -> float:
-    first, last = system.nodes[nodes[0]], system.nodes[nodes[-1]]
+    first, last = (None if n in system.measured else system.nodes[n] for n in (nodes[0], nodes[-1]))
     read_s = first.read_latency_s if isinstance(first, Store) else 0.0
     return read_s + (last.write_latency_s if isinstance(last, Store) else 0.0)
 

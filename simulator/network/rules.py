@@ -18,7 +18,8 @@ class Rules:
     A link has one for each direction and one for both together (what the platform reaches with
     both directions busy). HBM and host DRAM have one for reading and writing together, a CXL
     module and a drive one each; a drive has one more for its read and its write commands. What a
-    GPU reaches through a link that states `gpu_dma_bytes_per_s` is one for each direction.
+    GPU reaches through a link that states `gpu_dma_bytes_per_s` is one for each direction. A drive
+    whose mixture of reads and writes was measured has one for both.
     """
 
     index: dict[str, int] = field(default_factory=dict)
@@ -46,7 +47,17 @@ def rules_of(system: System) -> Rules:
             rules.add(f"{node}:dram", device.memory_bandwidth_bytes_per_s)
         elif isinstance(device, Store):
             _add_store(rules, node, device)
+            if is_mixed(system, node):
+                fastest = max(device.read_bytes_per_s, device.write_bytes_per_s)
+                mixed = system.measured[node].mixed_bytes_per_s
+                rules.add(f"{node}:both", max(mixed, fastest))
     return rules
+
+
+def is_mixed(system: System, node: str) -> bool:
+    """Say whether it was measured what a drive's reads and writes reach together."""
+    found = system.measured.get(node)
+    return found is not None and found.mixed_bytes_per_s > 0
 
 
 def _add_link(rules: Rules, edge: Edge, gpus: list[str]) -> None:

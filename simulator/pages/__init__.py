@@ -1,1 +1,1 @@
-"""Pages that need nothing but a browser: the skeleton that all of them share."""
+"""Pages that need nothing but a browser: the skeleton that they share."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import html
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from tierlab.kernels.base.errors import BadInput
+from tierlab.kernels.base.whole import write_whole
 
 STYLE = """
 :root { color-scheme: light; --ink: #1f2430; --soft: #5c6475; --line: #e2e5ec; --paper: #fff; }
@@ -89,12 +89,4 @@ def write_page(text: str, target: Path, where: str) -> None:
     BadInput
         The place cannot be written.
     """
-    partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-    try:
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(target)
-    except OSError as error:
-        what = f"cannot write {target}: {error.strerror or error}"
-        raise BadInput(where, what, "a path in a folder that can be written") from None
-    finally:
-        partial.unlink(missing_ok=True)
+    write_whole(target, lambda file: file.write_text(text, encoding="utf-8"), where)

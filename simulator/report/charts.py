@@ -7,46 +7,16 @@ from it and the ends of the axes, so that no number is in the page twice.
 from __future__ import annotations
 
 import html
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
+from tierlab.simulator.report.axes import Axis, Floats
 from tierlab.simulator.report.figures import shown
 
-Floats = NDArray[np.float64]
 SERIES = 7
 """Colours; beyond them they come again, dashed."""
-LEAST = 1e-12
-"""A logarithmic axis takes what is less for nothing."""
-
-
-@dataclass(frozen=True)
-class Axis:
-    """An axis from `low` to `high`, in SI, written as `kind`."""
-
-    title: str
-    kind: str
-    low: float
-    high: float
-    log: bool = False
-
-    def place(self, values: Floats) -> Floats:
-        """Return where values lie, 0 to 1; beyond the ends they stay at them."""
-        low, high, x = self.low, self.high, values
-        if self.log:
-            low, high, x = math.log(low), math.log(high), np.log(np.maximum(values, self.low))
-        placed: Floats = np.clip((x - low) / (high - low), 0.0, 1.0)
-        return placed
-
-    def ticks(self) -> list[float]:
-        """Return round values on the axis."""
-        if self.log:
-            return _log_ticks(self.low, self.high)
-        unit = _unit(self.kind, self.high)
-        return [tick * unit for tick in _ticks(self.low / unit, self.high / unit)]
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,68 +79,6 @@ class Bars:
     rows: Sequence[Bar] = field(default_factory=tuple)
 
 
-def linear(title: str, kind: str, values: Sequence[Floats], *, zero: bool = True) -> Axis:
-    """Return a linear axis that holds all values."""
-    joined = np.concatenate([*values, np.zeros(1)] if zero else list(values))
-    high, low = float(np.nanmax(joined, initial=0.0)), float(np.nanmin(joined, initial=0.0))
-    unit = _unit(kind, high)
-    ticks = _ticks(low / unit, high / unit if high > low else low / unit + 1.0)
-    step = ticks[1] - ticks[0] if len(ticks) > 1 else 1.0
-    top = ticks[-1] if ticks[-1] * unit >= high else ticks[-1] + step
-    return Axis(title, kind, low, max(high, top * unit))
-
-
-def logarithmic(title: str, kind: str, values: Sequence[Floats]) -> Axis:
-    """Return a logarithmic axis that holds all values above zero; at most six decades."""
-    joined = np.concatenate(list(values))
-    joined = joined[joined > LEAST]
-    if not len(joined):
-        return Axis(title, kind, 0.1, 1.0, log=True)
-    high = float(joined.max()) * 1.05
-    low = max(float(joined.min()) * 0.95, high / 1e6)
-    return Axis(title, kind, min(low, high / 2), high, log=True)
-
-
-def _unit(kind: str, high: float) -> float:
-    """Return what round values are multiples of: bytes are written in powers of 1,024."""
-    if kind != "bytes" or high < 1024:
-        return 1.0
-    return float(1024 ** int(math.log(high, 1024)))
-
-
-def _ticks(low: float, high: float, most: int = 5) -> list[float]:
-    raw = (high - low) / most
-    if raw <= 0 or not math.isfinite(raw):
-        return [low]
-    size = 10.0 ** math.floor(math.log10(raw))
-    step = next(size * m for m in (1, 2, 2.5, 5, 10) if size * m >= raw * 0.999)
-    first = math.ceil(low / step - 1e-9)
-    return [i * step for i in range(first, math.floor(high / step + 1e-9) + 1)]
-
-
-def _log_ticks(low: float, high: float) -> list[float]:
-    decades = math.log10(high / low)
-    steps = (1,) if decades > 3 else (1, 3) if decades > 1.2 else (1, 2, 5)
-    first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
-    every = 2 if decades > 6 else 1
-    found = [m * 10.0**e for e in range(first, last + 1, every) for m in steps]
-    return [tick for tick in found if low <= tick <= high]
-
-
-def clock(title: str, end_s: float) -> Axis:
-    """Return an axis of simulated time in the unit that reads best."""
-    for unit_s, kind in ((86400.0, "days"), (3600.0, "hours"), (60.0, "minutes")):
-        if end_s > 3 * unit_s:
-            return Axis(f"{title}, {kind}", "number", 0.0, end_s / unit_s)
-    return Axis(f"{title}, seconds", "number", 0.0, max(end_s, 1e-9))
-
-
-def unit_s(axis: Axis) -> float:
-    """Return the seconds of one unit of a clock."""
-    names = {"days": 86400.0, "hours": 3600.0, "minutes": 60.0}
-    return names.get(axis.title.rpartition(" ")[2], 1.0)
-
-
 def draw(chart: Chart) -> str:
     """Return a chart as markup."""
     paths = "".join(_path(chart, line) for line in chart.lines)
@@ -212,18 +120,16 @@ def _path(chart: Chart, line: Line) -> str:
     known = ~(np.isnan(line.x) | np.isnan(line.y))
     x, y = 1000 * chart.x.place(line.x[known]), 1000 - 1000 * chart.y.place(line.y[known])
     points = [f"{a:.1f} {b:.1f}" for a, b in zip(x, y, strict=True)]
-    if line.stairs and points:
+    if not points:
+        return ""
+    if line.stairs:
         path = f"M{points[0]}" + "".join(
             f"H{a:.1f}V{b:.1f}" for a, b in zip(x[1:], y[1:], strict=True)
         )
     else:
         path = "M" + "L".join(points)
     name = html.escape(line.name, quote=True)
-    return (
-        f'<path class="line {colour(line.number)}" data-name="{name}" d="{path}"/>'
-        if points
-        else ""
-    )
+    return f'<path class="line {colour(line.number)}" data-name="{name}" d="{path}"/>'
 
 
 def colour(number: int) -> str:

@@ -8,7 +8,6 @@ from typing import Any
 
 from tierlab.simulator.choosing.choose import Choice
 from tierlab.simulator.choosing.objective import column_of
-from tierlab.simulator.report.bars import Design
 from tierlab.simulator.report.figures import COST, FIGURES, figure, setting, short_key
 from tierlab.simulator.report.markup import data, text
 from tierlab.simulator.report.read import RunData
@@ -28,7 +27,7 @@ def explorer(name: str, packed: Mapping[str, Any]) -> str:
 
 def of_runs(runs: Sequence[RunData]) -> dict[str, Any]:
     """Return runs as points; the key is their name."""
-    rows = [Design(run.name, {"design": run.name, **run.figures}).figures for run in runs]
+    rows = [{"design": run.name, **run.figures} for run in runs]
     judged = [meets(run) is not False for run in runs]
     packed = _packed(rows, ("design",), (COST, "ttft_p99_s"), judged, [])
     return packed | {"listed": False}

@@ -34,9 +34,7 @@ FIGURES = {
     f.column: f
     for f in (
         Figure(COST, "Cost per million output tokens, tiers as sized", "usd"),
-        Figure(
-            "usd_per_million_output_tokens", "Cost per million output tokens, as installed", "usd"
-        ),
+        Figure(INSTALLED, "Cost per million output tokens, as installed", "usd"),
         Figure("sized_usd_per_h", "Cost of an hour, tiers as sized", "usd_per_h"),
         Figure("usd_total", "Cost of the run, as installed", "usd", None),
         Figure("ttft_p50_s", "TTFT, median", "s"),

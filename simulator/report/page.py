@@ -19,7 +19,7 @@ def page(runs: Sequence[RunData], sweeps: Sequence[SweepData]) -> str:
     here = files("tierlab.simulator.report")
     style, script = ((here / f"page.{end}").read_text("utf-8") for end in ("css", "js"))
     title = _title(runs, sweeps)
-    parts = [*_runs(runs, alone=not sweeps), *_sweeps(sweeps, alone=not runs and len(sweeps) == 1)]
+    parts = [*_runs(runs), *_sweeps(sweeps, alone=not runs and len(sweeps) == 1)]
     body = f"<main><header><h1>{text(title)}</h1>{''.join(parts)}</main>"
     return document(title, body, style=style, foot=script)
 
@@ -35,7 +35,7 @@ def _title(runs: Sequence[RunData], sweeps: Sequence[SweepData]) -> str:
     return f"{len(runs) + len(sweeps)} results side by side"
 
 
-def _runs(runs: Sequence[RunData], alone: bool) -> Iterator[str]:
+def _runs(runs: Sequence[RunData]) -> Iterator[str]:
     if not runs:
         return
     yield _answer(run_headline(runs))
@@ -62,14 +62,13 @@ def _answer(sentences: Sequence[str]) -> str:
 
 def _of_runs(runs: Sequence[RunData]) -> str:
     first = runs[0]
-    resolved = first.manifest["resolved"]
     systems = ", ".join(dict.fromkeys(str(r.manifest["resolved"].get("system")) for r in runs))
     models = ", ".join(dict.fromkeys(str(r.manifest["resolved"].get("model")) for r in runs))
     number = f"{len(runs)} runs" if len(runs) > 1 else "One run"
     times = ", ".join(dict.fromkeys(str(r.manifest["resolved"].get("time_model")) for r in runs))
     return (
         f"{number} of {models} on {systems}; {first.summary['requests']:,} requests from "
-        f"{_workload(first)}; times from {times or resolved.get('time_model')}; "
+        f"{_workload(first)}; times from {times}; "
         f"tierlab {first.manifest['tierlab']}, seed {first.manifest.get('seed')}."
     )
 

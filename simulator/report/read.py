@@ -8,8 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tierlab.kernels.base.errors import BadInput
-from tierlab.simulator.comparison.simulated import read_manifest, read_summary, read_table
-from tierlab.simulator.report.figures import COST
+from tierlab.simulator.comparison.simulated import (
+    read_manifest,
+    read_object,
+    read_summary,
+    read_table,
+)
 from tierlab.simulator.results.folder import MARK
 
 if TYPE_CHECKING:
@@ -133,12 +137,14 @@ def _run(folder: Path, name: str, manifest: dict[str, Any]) -> RunData:
     from tierlab.simulator.sweep.figures import run_figures
 
     summary = read_summary(folder)
-    for key, table, where in (
-        *((key, summary, "summary.json") for key in _SUMMARY),
-        *((key, manifest, MARK) for key in ("scenario", "resolved", "inputs")),
-    ):
-        if key not in table:
-            raise BadInput(str(folder / where), f"{key} is missing: no whole run", ACCEPTED)
+    for key in _SUMMARY:
+        if key not in summary:
+            raise BadInput(
+                str(folder / "summary.json"), f"{key} is missing: no whole run", ACCEPTED
+            )
+    for key in ("scenario", "resolved", "inputs"):
+        if not isinstance(manifest.get(key), dict):
+            raise BadInput(str(folder / MARK), f"no table {key}: no whole run", ACCEPTED)
     requests, steps = read_table(folder, "requests.parquet"), read_table(folder, "steps.parquet")
     _need(folder / "requests.parquet", requests, _REQUESTS)
     _need(folder / "steps.parquet", steps, _STEPS)
@@ -150,7 +156,6 @@ def _run(folder: Path, name: str, manifest: dict[str, Any]) -> RunData:
         )
     try:
         figures = run_figures({k: v for k, v in summary.items() if k != "bands"})
-        figures |= _sized(figures)
     except (KeyError, TypeError, AttributeError) as error:
         raise BadInput(str(folder / "summary.json"), f"no whole run: {error}", ACCEPTED) from None
     return RunData(name, summary, manifest, figures, requests, steps, tiers)
@@ -162,34 +167,21 @@ def _need(path: Path, frame: pl.DataFrame, columns: Sequence[str]) -> None:
             raise BadInput(str(path), f"column {column} is missing", ACCEPTED)
 
 
-def _sized(figures: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the cost of tiers as sized, under the names that a sweep's points have."""
-    parts = [v for k, v in figures.items() if k.startswith("usd_per_h.sized.")]
-    if not parts:
-        return {"sized_usd_per_h": None, COST: None}
-    per_h, output = sum(parts), figures["tokens.output"]
-    cost = per_h * figures["simulated_s"] / 3600 / output * 1e6 if output else None
-    return {"sized_usd_per_h": per_h, COST: cost}
-
-
 def _sweep(folder: Path, name: str, manifest: dict[str, Any]) -> SweepData:
     from tierlab.simulator.choosing.choose import choose, keys_of, load_points
     from tierlab.simulator.choosing.objective import parse_where
     from tierlab.simulator.choosing.write import CHOICE
-    from tierlab.simulator.comparison.simulated import read_object
 
-    asked = manifest
+    points, asked = load_points(folder)
     if (folder / CHOICE).is_file():
-        told = read_object(folder / CHOICE)
-        asked = {"objective": [_asked(one) for one in told["objectives"]], "where": told["where"]}
-    try:
-        points, keys = load_points(folder)[0], keys_of(manifest)
-        where = tuple(parse_where(text) for text in asked["where"])
-        return SweepData(name, manifest, choose(points, keys, asked["objective"], where))
-    except (KeyError, TypeError) as error:
-        raise BadInput(
-            str(folder / MARK), f"no whole sweep: {error} is missing", ACCEPTED
-        ) from None
+        told = read_object(folder / CHOICE, ACCEPTED)
+        try:
+            objectives = [_asked(one) for one in told["objectives"]]
+            asked = {"objective": objectives, "where": [str(text) for text in told["where"]]}
+        except (KeyError, TypeError, AttributeError):
+            raise BadInput(str(folder / CHOICE), "no whole choice", ACCEPTED) from None
+    where = tuple(parse_where(text) for text in asked["where"])
+    return SweepData(name, manifest, choose(points, keys_of(manifest), asked["objective"], where))
 
 
 def _asked(objective: Mapping[str, Any]) -> str:

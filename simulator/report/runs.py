@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from tierlab.simulator.report import bars, charts, series
+from tierlab.simulator.report import axes, bars, series
+from tierlab.simulator.report.axes import Axis
 from tierlab.simulator.report.bars import Design
-from tierlab.simulator.report.charts import Axis, Chart, Line, Mark, draw, draw_bars
+from tierlab.simulator.report.charts import Chart, Line, Mark, draw, draw_bars
 from tierlab.simulator.report.designs import side_by_side
 from tierlab.simulator.report.explorer import explorer, of_runs
 from tierlab.simulator.report.markup import bullets, grid, paragraph, section
@@ -61,7 +62,7 @@ def _latencies(runs: Sequence[RunData]) -> Iterator[Chart]:
         found = [series.shares(one[key]) for one in measured]
         if not any(len(x) for x, _ in found):
             continue
-        x = charts.logarithmic("seconds or less", "s", [x for x, _ in found])
+        x = axes.logarithmic("seconds or less", "s", [x for x, _ in found])
         y = Axis("share of requests", "share", 0.0, 1.0)
         lines = _lines(runs, found)
         says = "Share of answered requests within a time."
@@ -120,10 +121,9 @@ def _timed(
     there = [points for points in found if points is not None]
     if not any(len(x) and np.nanmax(y, initial=0.0) > 0 for x, y in there):
         return
-    x = charts.clock("simulated time", max(run.summary["simulated_s"] for run in runs))
-    unit_s = charts.unit_s(x)
-    scaled = [None if points is None else (points[0] / unit_s, points[1]) for points in found]
-    y = charts.linear(_UNITS[kind], kind, [y for _, y in there])
+    x = axes.clock("simulated time", max(run.summary["simulated_s"] for run in runs))
+    scaled = [None if points is None else (points[0] / x.unit_s, points[1]) for points in found]
+    y = axes.linear(_UNITS[kind], kind, [y for _, y in there])
     yield Chart(title, says, x, y, _lines(runs, scaled, stairs=True), alone=len(runs) == 1)
 
 

@@ -63,6 +63,11 @@ def _of_one(run: RunData) -> Iterator[str]:
             f"the queue grows: requests of the last quarter waited {growth:.1f} times as long as "
             "those of the second. The latencies depend on how long the log is."
         )
+    if outside := run.summary.get("copies", {}).get("outside"):
+        yield (
+            f"{shown(outside, 'share')} of the copied bytes came in pieces of sizes or depths that "
+            "were not measured; their times are extrapolated."
+        )
     if run.figures.get("usd_total") is None:
         yield "the hardware has no price, so there is no cost."
 

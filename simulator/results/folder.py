@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -10,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tierlab.kernels.base.errors import BadInput
+from tierlab.kernels.base.whole import umask
 
 MARK = "manifest.json"
 
@@ -60,7 +60,7 @@ def new_folder(target: Path, where: str = "-o") -> Iterator[Path]:
 
 def _swap(scratch: Path, target: Path) -> None:
     """Put `scratch` where `target` is; the old folder goes only once the new one stands."""
-    scratch.chmod(0o755 & ~_umask())
+    scratch.chmod(0o755 & ~umask())
     if not target.exists():
         scratch.rename(target)
         return
@@ -73,9 +73,3 @@ def _swap(scratch: Path, target: Path) -> None:
         raise
     finally:
         shutil.rmtree(old, ignore_errors=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

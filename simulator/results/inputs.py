@@ -13,6 +13,7 @@ from tierlab.simulator.scenario.schema import Scenario
 _SUFFIXES = (".toml", ".py", ".json", ".csv")
 _HEADS = (".name", ".preset")
 _LOG = "workload.trace"
+_TRANSFERS = "hardware.transfers"
 
 
 def input_files(scenario: Scenario) -> dict[str, Path]:
@@ -41,7 +42,9 @@ def _files(key: str, value: str, folder: Path) -> Iterator[tuple[str, Path]]:
     """Yield the file that a text spells, those that it names, or those of a folder."""
     if key == "time.model" and ":" in value:
         value = value.partition(":")[2]
-    if value.lower().endswith(_SUFFIXES):
+    if key.startswith(_TRANSFERS):
+        yield key, Path(value).expanduser()
+    elif value.lower().endswith(_SUFFIXES):
         path = folder / (as_path(value, _SUFFIXES) or value)
         if path.is_file():
             yield key, path

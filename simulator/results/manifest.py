@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tierlab.simulator.results.inputs import input_files
-from tierlab.simulator.results.provenance import provenance
+from tierlab.simulator.results.provenance import measured_ways, provenance
 from tierlab.simulator.scenario.schema import Scenario
 from tierlab.simulator.serving.run import Run
 
@@ -43,6 +43,7 @@ def _resolved(run: Run) -> dict[str, Any]:
         "max_model_len": parts.max_model_len,
         "num_gpu_blocks": parts.pool.num_blocks,
         "memory_bytes": dict(parts.memory.terms()),
+        "transfers": measured_ways(parts.system),
     }
 
 

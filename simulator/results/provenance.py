@@ -6,6 +6,7 @@ from typing import Any
 
 from tierlab.hwmodels.device import Cxl, Host
 from tierlab.hwmodels.quantity import Quantity
+from tierlab.hwmodels.system import System
 from tierlab.kernels.base.names import fold
 from tierlab.simulator.serving.build import Parts
 
@@ -26,6 +27,30 @@ def _row(key: str, quantity: Quantity) -> dict[str, Any]:
     value = quantity.written
     written = list(value) if isinstance(value, tuple) else value
     return {"key": key, "value": written, "unit": quantity.unit, "source": quantity.source}
+
+
+def measured_ways(system: System) -> list[dict[str, Any]]:
+    """Return what was measured of each drive and GPU, and over which sizes and depths."""
+    return [
+        {
+            "node": node,
+            "way": way.what,
+            "mechanism": way.mechanism,
+            "device": found.file.device,
+            "date": found.file.date,
+            "command": found.file.command,
+            "file": found.file.path.name,
+            "piece_bytes": list(way.curve.sizes()),
+            "queue_depths": way.curve.depths if way.drive else None,
+            "queue_depth": way.depth if way.drive else None,
+            "latency_s": way.latency_s,
+            "bytes_per_s": way.bytes_per_s,
+            "pieces_per_s": way.pieces_per_s,
+            "error_between_sizes": way.curve.between,
+        }
+        for node, found in system.measured.items()
+        for way in found.ways.values()
+    ]
 
 
 def _used(key: str, parts: Parts) -> bool:

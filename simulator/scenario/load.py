@@ -131,6 +131,9 @@ def anchor_paths(data: dict[str, Any], folder: Path) -> None:
     engine = data.get("engine")
     if isinstance(engine, dict):
         _anchor_router(engine, folder)
+    hardware = data.get("hardware")
+    if isinstance(hardware, dict) and "transfers" in hardware:
+        hardware["transfers"] = _anchored_each(hardware["transfers"], folder)
     for section in ("model", "hardware", "design", "tiers"):
         value = data.get(section)
         key = _SHORT.get(section, "name")
@@ -146,6 +149,14 @@ def _anchor_router(engine: dict[str, Any], folder: Path) -> None:
         engine["routing"] = _anchored(routing, folder)
     elif isinstance(routing, dict) and isinstance(routing.get("name"), str):
         routing["name"] = _anchored(routing["name"], folder)
+
+
+def _anchored_each(value: Any, folder: Path) -> Any:
+    if isinstance(value, dict):
+        return {key: _anchored_each(each, folder) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_anchored_each(each, folder) for each in value]
+    return str(folder / Path(value).expanduser()) if isinstance(value, str) else value
 
 
 def _anchored(name: str, folder: Path) -> str:

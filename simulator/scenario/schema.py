@@ -50,6 +50,11 @@ class HardwareSection(Section):
     prices: dict[str, float] = Field(
         default_factory=dict, description="overrides of the dated price assumptions"
     )
+    transfers: str | list[str] | dict[str, str] | None = Field(
+        None,
+        description="measured times of copies: a file of calibrate --device, several, or "
+        "{ ssd = FILE, gpu = FILE }, by node, group or kind",
+    )
 
 
 class WorkloadSection(Section):

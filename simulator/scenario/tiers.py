@@ -90,6 +90,12 @@ class TierSection(Section):
         "batched", description="how copies to and from here are made"
     )
     device: str = Field("", description="node of the hardware where it lives; empty: by its name")
+    queue_depth: int | None = Field(
+        None,
+        ge=1,
+        description="pieces in flight to a drive with measured times (hardware.transfers); none: "
+        "as many as were measured",
+    )
 
 
 class TiersSection(Section):

@@ -11,7 +11,7 @@ import simpy
 from tierlab.kernels.base.errors import BadInput
 from tierlab.simulator.network.network import Network
 from tierlab.simulator.scenario.schema import EngineSection, Scenario
-from tierlab.simulator.serving.below import place_below
+from tierlab.simulator.serving.below import find_below
 from tierlab.simulator.serving.build import Parts
 from tierlab.simulator.serving.clocks import Clock, OpTimes, ProfileTimes
 from tierlab.simulator.serving.engine import state
@@ -68,7 +68,7 @@ def make_fleet(
     names, specs = _names(scenario, parts, trace), _specs(scenario, parts)
     pool, tp = served_pool(parts, engine), engine.tensor_parallel_size
     reads = bytes_read(parts.model, unpruned(parts.design), tp, parts.max_model_len + 1)
-    kept = keep(parts, tp, requests)
+    kept, below = keep(parts, tp, requests), find_below(parts, engine)
     exact = scenario.workload.arrivals == "closed"
     written_back = bool(specs) and specs[0].write == "back"
     host = host_time(scenario, parts)
@@ -77,7 +77,8 @@ def make_fleet(
     def node(index: int) -> Node:
         cold_s, watched = scenario.time.host.first_launch_s, watch is not None
         core = new_core(columns, names, engine, pool, reads, kept, written_back, cold_s, watched)
-        place_below(core, parts, engine)
+        if below is not None:
+            below.give(core)
         return Node(index, KvCache(core), Replica(env, core, clock, exact, _nobody, delays))
 
     nodes = [node(index) for index in range(engine.replicas)]

@@ -2,26 +2,53 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from tierlab.kernels.base.errors import BadInput
 from tierlab.kernels.models.kv import kv_groups
-from tierlab.policies.protocol import Moves
+from tierlab.policies.protocol import Moves, overlaps
 from tierlab.simulator.scenario.schema import EngineSection
 from tierlab.simulator.serving.build import Parts
 from tierlab.simulator.serving.engine import state
 from tierlab.simulator.serving.engine.state import Core
-from tierlab.simulator.serving.far import copy_cost, room_bytes
+from tierlab.simulator.serving.far import CopyCost, copy_cost, room_bytes
 from tierlab.simulator.serving.kept import KIB
 
 _ONE = np.ones(1, np.int64)
 
 
-def place_below(core: Core, parts: Parts, engine: EngineSection) -> None:
-    """Give a replica its part of the tier that the design places KV in; nothing where it does not.
+@dataclass(frozen=True)
+class Below:
+    """Each replica's part of the tier that a design places KV in.
 
-    Replicas divide the tier's room, and each GPU copies at the rate that is left to it while all
-    others copy too.
+    Attributes
+    ----------
+    size_kib
+        Room; replicas divide the tier's.
+    cost
+        Of a step's copies, at the rate that is left to a GPU while all others copy too.
+    overlaps
+        Whether they run under the step, or add to it.
+    """
+
+    size_kib: int
+    cost: CopyCost
+    overlaps: bool
+
+    def give(self, core: Core) -> None:
+        """Give a replica its part."""
+        reg, real = core.reg, core.real
+        reg[state.FAR_SIZE] = reg[state.FAR_FREE] = self.size_kib
+        real[state.MOVES_LATENCY_S] = self.cost.latency_s
+        real[state.MOVES_ISSUE_S] = self.cost.issue_s
+        real[state.MOVES_S_PER_BYTE] = self.cost.s_per_byte
+        real[state.MOVES_ADD] = not self.overlaps
+
+
+def find_below(parts: Parts, engine: EngineSection) -> Below | None:
+    """Return what each replica gets; None where the design places nothing below HBM.
 
     Raises
     ------
@@ -30,16 +57,12 @@ def place_below(core: Core, parts: Parts, engine: EngineSection) -> None:
     """
     placement = parts.design.placement
     if not isinstance(placement, Moves):
-        return
+        return None
     tier, ranks = tier_below(parts), engine.tensor_parallel_size
     layers = sum(group.layers for group in kv_groups(parts.model, ranks))
     cost = copy_cost(parts.system, tier, layers, engine.replicas * ranks)
-    reg, real = core.reg, core.real
-    reg[state.FAR_SIZE] = int(room_bytes(parts.system, tier) // engine.replicas // KIB)
-    reg[state.FAR_FREE] = reg[state.FAR_SIZE]
-    real[state.MOVES_LATENCY_S], real[state.MOVES_ISSUE_S] = cost.latency_s, cost.issue_s
-    real[state.MOVES_S_PER_BYTE] = cost.s_per_byte
-    real[state.MOVES_ADD] = not getattr(placement, "overlaps", True)
+    size_kib = int(room_bytes(parts.system, tier) // engine.replicas // KIB)
+    return Below(size_kib, cost, overlaps(placement))
 
 
 def tier_below(parts: Parts) -> str:

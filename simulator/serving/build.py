@@ -17,6 +17,7 @@ from tierlab.kernels.models.load import load_model
 from tierlab.policies.design import Design, load_preset, make_design
 from tierlab.policies.protocol import AXES, Moves, Works
 from tierlab.simulator.scenario.schema import DesignSection, EngineSection, Scenario
+from tierlab.simulator.serving.measured import measured
 from tierlab.simulator.serving.memory import GpuMemory, KvPool, gpu_memory, kv_pool
 from tierlab.simulator.serving.routing.registry import make_router
 
@@ -131,7 +132,7 @@ def build(scenario: Scenario) -> Parts:
         A name that does not exist, a composition that cannot work, a model that does not fit.
     """
     model = load_model(scenario.model.name, "model")
-    system = load_system(scenario.hardware.name, "hardware")
+    system = measured(load_system(scenario.hardware.name, "hardware"), scenario)
     engine = scenario.engine
     _check_gpus(engine, system)
     make_router(engine.routing)  # refused before a long trace is read, like the rest

@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 from tierlab.hwmodels.time.fullgrid import Grid
 from tierlab.hwmodels.time.times import SOURCES
 from tierlab.simulator.serving.engine import opclock, profileclock
-from tierlab.simulator.serving.engine.opclock import DENSE, PART, OpClock
+from tierlab.simulator.serving.engine.opclock import CHUNK, DENSE, OpClock
 from tierlab.simulator.serving.engine.profileclock import ProfileClock
 from tierlab.simulator.serving.hosttime import HostTime
+from tierlab.simulator.serving.lookup import PART
 from tierlab.simulator.serving.profiletime import ProfileTimer
 from tierlab.simulator.serving.steptime import SPREADS, StepTimer
 
@@ -65,16 +66,22 @@ class OpTimes:
             decode=np.empty((lines, len(SPREADS), sources, len(keys))),
             decode_known=np.zeros(lines, np.uint8),
             works=np.empty((lines if timer.works else 0, 1, sources, len(keys))),
-            chunk=timer.chunk_s,
-            ending=timer.ending_s,
+            chunk=timer.chunks.seconds,
+            ending=timer.ending.seconds,
+            chunk_known=timer.ending.known,
             once=timer.once_s,
+            together=timer.together[0],
+            rules=timer.together[1],
             **_host(timer.host, lines, parts * PART),
         )
 
     def learn(self, missing: int) -> None:
-        """Predict a batch of decodes at all lengths, or a part of the token counts."""
+        """Predict a batch of decodes at all lengths, or a part of the token counts or chunks."""
         known, clock = missing & (DENSE - 1), self.arrays
-        if missing < DENSE:
+        if missing >= CHUNK:
+            for table in dict.fromkeys((self._timer.chunks, self._timer.ending)):
+                table.learn(known)
+        elif missing < DENSE:
             clock.decode[known] = self._timer.attention_s(known)[0]
             if len(clock.works):
                 clock.works[known] = self._timer.works_s(known)

@@ -31,11 +31,11 @@ class Flow:
 
 
 class _Way(NamedTuple):
-    """One copy of a move: its ends, the drives that divide its pieces (0: memory), its stream."""
+    """One copy of a move: its ends, among how many its pieces are divided, its stream."""
 
     source: str
     destination: str
-    nodes: int
+    sharers: int
     stream: str | None
 
 
@@ -132,7 +132,7 @@ class Copier:
                 way.source,
                 way.destination,
                 move.nbytes / number,
-                pieces=max(move.pieces / way.nodes, 1) if way.nodes else max(move.pieces, 1),
+                pieces=max(move.pieces / way.sharers, 1),
                 mechanism=move.mechanism,
                 cause=cause,
                 stream=way.stream,
@@ -141,45 +141,37 @@ class Copier:
             for way in ways
         ]
 
-    def _pieces(self, pieces: float, node: str, nodes: int) -> float:
-        """Return the pieces of one node's part: drives divide them, memory is read as one.
+    def _sharers(self, node: str, nodes: int) -> int:
+        """Return how many of a tier's nodes divide the pieces: drives do, memory is read as one.
 
         One processor issues the copies, so that interleaved memory saves no issue cost.
         """
-        divided = isinstance(self._network.system.nodes[node], Ssd)
-        return max(pieces / nodes if divided else pieces, 1)
+        return nodes if isinstance(self._network.system.nodes[node], Ssd) else 1
 
     def _ways(self, source: str, destination: str) -> list[_Way]:
         """Return the copies that make a move; they are the same for every such move."""
         ways = self._known.get((source, destination))
         if ways is None:
-            found = self._find_ways(source, destination)
-            ranks = found[0][2]
-            nodes = len(found) // ranks
+            ends, nodes = self._ends(source, destination)
             ways = [
-                _Way(
-                    one,
-                    other,
-                    nodes if isinstance(self._network.system.nodes[other], Ssd) else 0,
-                    _stream(one, other, nodes > 1),
-                )
-                for one, other, _ in found
+                _Way(one, other, self._sharers(other, nodes), _stream(one, other, nodes > 1))
+                for one, other in ends
             ]
             self._known[source, destination] = ways
         return ways
 
-    def _find_ways(self, source: str, destination: str) -> list[tuple[str, str, int]]:
-        """Return the source, destination and number of ranks of each copy that makes a move.
+    def _ends(self, source: str, destination: str) -> tuple[list[tuple[str, str]], int]:
+        """Return the ends of each copy that makes a move, and how many of a rank's there are.
 
         Every rank sends its part of each piece to every node that the tier is interleaved over.
         """
         nodes = self._places.nodes[destination]
         if source == HBM:
-            gpus = self._places.gpus
-            return [(gpu, node, len(gpus)) for gpu in gpus for node in nodes]
+            return [(gpu, node) for gpu in self._places.gpus for node in nodes], len(nodes)
         above = self._places.nodes[source]
-        pairs = range(max(len(above), len(nodes)))
-        return [(above[i % len(above)], nodes[i % len(nodes)], 1) for i in pairs]
+        number = max(len(above), len(nodes))
+        pairs = [(above[i % len(above)], nodes[i % len(nodes)]) for i in range(number)]
+        return pairs, number
 
     def _sent(self, move: Move, group: Group, _: Transfer | None = None) -> None:
         sent = self._transfers.pop(move, ())
@@ -207,7 +199,7 @@ class Copier:
                     node,
                     gpu,
                     leg.nbytes / len(ways) / parts,
-                    pieces=self._pieces(leg.pieces / parts, node, len(nodes)),
+                    pieces=max(leg.pieces / parts / self._sharers(node, len(nodes)), 1),
                     mechanism=leg.mechanism,
                     cause="hit",
                     stream=_stream(node, gpu, len(nodes) > 1),

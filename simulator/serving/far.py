@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import simpy
 
+from tierlab.hwmodels.device import Device
 from tierlab.hwmodels.system import System
 from tierlab.kernels.base.errors import BadInput
 from tierlab.simulator.network.network import Network
+from tierlab.simulator.serving.places import GROUPS
 
 MECHANISM = "batched"
 PIECES_PER_LAYER = 2
@@ -18,7 +20,7 @@ _LARGE_BYTES = 1e9
 """Of a copy whose issue and latency are small beside its bytes."""
 
 
-def nodes_of(system: System, tier: str) -> dict[str, Any]:
+def nodes_of(system: System, tier: str) -> Mapping[str, Device]:
     """Return the nodes of a tier, by name.
 
     Raises
@@ -26,8 +28,7 @@ def nodes_of(system: System, tier: str) -> dict[str, Any]:
     BadInput
         The system has none.
     """
-    kinds: dict[str, Any] = {"dram": system.hosts(), "cxl": system.cxl(), "ssd": system.ssds()}
-    nodes: dict[str, Any] = kinds[tier]
+    nodes: Mapping[str, Device] = getattr(system, GROUPS[tier])()
     if not nodes:
         raise BadInput(
             "design.placement",
@@ -39,10 +40,7 @@ def nodes_of(system: System, tier: str) -> dict[str, Any]:
 
 def room_bytes(system: System, tier: str) -> float:
     """Return the bytes of all nodes of a tier."""
-    return sum(
-        float(getattr(node, "memory_bytes", 0.0) or getattr(node, "capacity_bytes", 0.0))
-        for node in nodes_of(system, tier).values()
-    )
+    return sum(node.capacity_bytes for node in nodes_of(system, tier).values())
 
 
 @dataclass(frozen=True)
@@ -87,7 +85,7 @@ def copy_cost(system: System, tier: str, layers: int, gpus: int) -> CopyCost:
 
 
 def sources_of(system: System, tier: str, gpus: list[str]) -> list[str]:
-    """Return the node of a tier that each GPU's KV lies on.
+    """Return the node of a tier that each GPU's KV lies on; of equally near ones they take turns.
 
     Raises
     ------
@@ -95,15 +93,8 @@ def sources_of(system: System, tier: str, gpus: list[str]) -> list[str]:
         The system has no such tier.
     """
     nodes = list(nodes_of(system, tier))
-    return [_nearest(system, nodes, gpu, index) for index, gpu in enumerate(gpus)]
-
-
-def _nearest(system: System, sources: list[str], gpu: str, index: int) -> str:
-    """Return the source next to a GPU; GPUs take turns where several are equally near."""
-    near = [node for node in sources if system.connects(gpu, node)] or sources
-    hops = [len(system.path(gpu, node)) if system.connects(gpu, node) else 0 for node in near]
-    nearest = [node for node, n in zip(near, hops, strict=True) if n == min(hops)]
-    return nearest[index % len(nearest)]
+    near = (system.nearest(gpu, nodes) or nodes for gpu in gpus)
+    return [chosen[index % len(chosen)] for index, chosen in enumerate(near)]
 
 
 def _rates(system: System, pairs: list[tuple[str, str]]) -> list[float]:

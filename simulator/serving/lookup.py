@@ -8,15 +8,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from math import ceil
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tierlab.kernels.base.binding import Binder, Compiled
+from tierlab.simulator.serving.axis import below, nearest
+from tierlab.simulator.serving.together import QUERIES, SOURCE, attention_s
 
 Floats = NDArray[np.float64]
 PER_OCTAVE = 8
+PART = 256
+"""Token counts, or sequences, that are predicted in one call."""
 WAITING = 0
 """The source that seconds without a kernel count to: the host's costs are no measurement of this
 machine, so `datasheet`."""
@@ -85,6 +90,8 @@ def mixed_times(
     once: Any,
     q_len: Any,
     kv_len: Any,
+    beside: Any,
+    rules: Any,
     spreads: Any,
     lines: Any,
     fixed: Any,
@@ -102,6 +109,8 @@ def mixed_times(
         before it.
     once
         float64[sources], what of it is the kernels' own cost: one kernel serves all chunks.
+    beside, rules
+        What decodes cost in the chunks' launch (`together`); no rules where they have their own.
     """
     for source in range(len(by_source)):
         took = fixed[source] - (len(q_len) - 1) * once[source]
@@ -109,8 +118,30 @@ def mixed_times(
             took += over(queries, keys, chunk, source, q_len[i], kv_len[i] - q_len[i])
         by_source[source, 0] = took
     if len(decodes):
+        shared = int(rules[SOURCE]) if len(rules) else -1
+        chunks = by_source[shared, 0] - fixed[shared]
         _add_decodes(keys, spreads, lines, decodes, by_source)
+        if shared >= 0:
+            took = _together(keys, beside, rules, chunks, once[shared], q_len, decodes)
+            by_source[shared, 0] = fixed[shared] + took
     finish(by_source, seconds, 1, host[0], host[1])
+
+
+def _together(
+    keys: Any, beside: Any, rules: Any, chunks: float, once: float, q_len: Any, decodes: Any
+) -> float:
+    tiles, most = 0.0, 0.0
+    for i in range(len(q_len)):
+        mine = ceil(q_len[i] / rules[QUERIES])
+        tiles += mine
+        most = max(most, mine)
+    total, longest = 0.0, 0.0
+    for i in range(len(decodes)):
+        total += decodes[i]
+        longest = max(longest, decodes[i])
+    count = len(decodes)
+    mean = total / count
+    return attention_s(keys, beside, rules, chunks, once, tiles, most, count, mean, longest)
 
 
 def _add_decodes(keys: Any, spreads: Any, lines: Any, kv_len: Any, by_source: Any) -> None:
@@ -157,27 +188,6 @@ def value(axis: Any, lines: Any, line: tuple[int, int, int], x: float) -> float:
     share = (x - axis[at]) / (axis[at + 1] - axis[at])
     low: float = lines[batch, spread, source, at]
     return low + share * (lines[batch, spread, source, at + 1] - low)
-
-
-def below(axis: Any, x: float) -> int:
-    """Return the node at or below x, but for the last."""
-    low, high = 0, len(axis) - 1
-    while high - low > 1:
-        middle = (low + high) // 2
-        if axis[middle] <= x:
-            low = middle
-        else:
-            high = middle
-    return low
-
-
-def nearest(axis: Any, x: float) -> int:
-    """Return the node nearest to x."""
-    best = 0
-    for i in range(1, len(axis)):
-        if abs(axis[i] - x) < abs(axis[best] - x):
-            best = i
-    return best
 
 
 def over(xs: Any, ys: Any, grid: Any, source: int, x: float, y: float) -> float:

@@ -9,7 +9,7 @@ from tierlab.hwmodels.system import System
 from tierlab.kernels.base.errors import BadInput
 from tierlab.simulator.tiers.spec import TierSpec
 
-_GROUPS = {"dram": "hosts", "cxl": "cxl", "ssd": "ssds"}
+GROUPS = {"dram": "hosts", "cxl": "cxl", "ssd": "ssds"}
 """Tier -> the nodes of a system that it lives on, unless its `device` says."""
 
 
@@ -61,11 +61,9 @@ def find_places(system: System, specs: Sequence[TierSpec], replicas: int, tp: in
 def _nearest(
     system: System, spec: TierSpec, gpu: str, index: int, replicas: int
 ) -> tuple[str, ...]:
-    near = [node for node in _candidates(system, spec) if system.connects(gpu, node)]
-    if not near:
+    nearest = system.nearest(gpu, _candidates(system, spec))
+    if not nearest:
         raise BadInput(f"tiers.{spec.name}.device", f"nothing connects it to {gpu}", "a link")
-    hops = [len(system.path(gpu, node)) for node in near]
-    nearest = [node for node, n in zip(near, hops, strict=True) if n == min(hops)]
     if spec.shared:
         return tuple(nearest)
     each = max(len(nearest) // replicas, 1)
@@ -75,15 +73,25 @@ def _nearest(
 
 def _candidates(system: System, spec: TierSpec) -> list[str]:
     """Return the nodes that a tier may live on: a node, a group, or a kind."""
-    device = spec.device or spec.name
+    return nodes_called(system, spec.device or spec.name, f"tiers.{spec.name}.device")
+
+
+def nodes_called(system: System, device: str, where: str) -> list[str]:
+    """Return the nodes that a name stands for: a node, a group, or the kind of a tier.
+
+    Raises
+    ------
+    BadInput
+        The system has none.
+    """
     if device in system.nodes:
         return [device]
     if device in system.groups:
         return list(system.groups[device])
-    if device in _GROUPS and (found := list(getattr(system, _GROUPS[device])())):
+    if device in GROUPS and (found := list(getattr(system, GROUPS[device])())):
         return found
     raise BadInput(
-        f"tiers.{spec.name}.device",
+        where,
         f"{system.name} has no {device}",
         f"one of {', '.join(system.nodes)}, or hardware that has it (`tierlab list hardware`)",
     )
@@ -98,10 +106,8 @@ def _check_room(system: System, specs: Sequence[TierSpec], places: Sequence[Plac
             for node in nodes:
                 asked[node] = asked.get(node, 0.0) + spec.capacity_bytes / len(nodes)
     for node, nbytes in asked.items():
-        has = getattr(system.nodes[node], "memory_bytes", None) or getattr(
-            system.nodes[node], "capacity_bytes", None
-        )
-        if has is not None and nbytes > has:
+        has = system.nodes[node].capacity_bytes
+        if nbytes > has:
             raise BadInput(
                 "tiers", f"{nbytes:.4g} B on {node} of {system.name}", f"at most {has:.4g} B"
             )

@@ -114,7 +114,7 @@ class ClosedLoop:
         env, self._door = self._env, door
         starts = zip(self._tree.roots.tolist(), self._starts_s.tolist(), strict=True)
         for row, at in starts:
-            if at > env.now:
+            while at > env.now:  # again where a sum of times was rounded down
                 yield env.timeout(at - env.now)
             place = self._places.request()
             if not place.triggered:

@@ -12,24 +12,25 @@ Token counts are padded to captured sizes (`graphs`), and the host adds its shar
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tierlab.hwmodels.time.times import SOURCES, TimeModel
+from tierlab.hwmodels.time.times import SOURCES, KnowsKernels, TimeModel, launched
 from tierlab.kernels.models.architecture import Model
 from tierlab.kernels.models.step import decode_work, dense_work, prefill_work
 from tierlab.kernels.ops.table import Work
 from tierlab.policies.design import Design
 from tierlab.policies.protocol import Works
+from tierlab.simulator.serving.chunktable import ChunkTable
 from tierlab.simulator.serving.graphs import NO_GRAPHS, CudaGraphs
 from tierlab.simulator.serving.hosttime import HostTime
-from tierlab.simulator.serving.lookup import Lookups, lookups, nodes
+from tierlab.simulator.serving.lookup import PART, Lookups, lookups, nodes
+from tierlab.simulator.serving.together import as_arrays
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-_CHUNK = 1024
 TOGETHER = 8
 """Decode batches that are predicted in one call: most of a call is its array passes, not rows."""
 SPREADS = np.array([0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0])
@@ -125,7 +126,8 @@ class StepTimer:
         fixed = self.dense_s(tokens) + self.head_s(sequences)
         host = self.host_s(tokens, sequences, False)
         times = StepTimes(np.empty(1), np.empty((len(SOURCES), 1)))
-        chunks = self.queries, self.keys, self.chunk_s, self.once_s, q_len, kv_len
+        chunk_s = self.chunks.need(q_len)
+        chunks = self.queries, self.keys, chunk_s, self.once_s, q_len, kv_len, *self.together
         others = SPREADS, self.attention_s(batch), fixed, host, decodes
         self._lookups.mixed_times(*chunks, *others, times.by_source, times.seconds)
         return times
@@ -145,13 +147,14 @@ class StepTimer:
         """Return a decode batch over its mean keys, float64[1, spreads, len(SOURCES), keys]."""
         if batch not in self._attention:
             first = batch - batch % TOGETHER
-            shape = TOGETHER, len(SPREADS), len(self.keys)
+            shape = TOGETHER, len(self.keys), len(SPREADS)
             batches = np.arange(first, first + TOGETHER)[:, None, None]
-            kv_len, spreads = np.maximum(self.keys, 1.0), SPREADS[:, None]
-            grid = [np.broadcast_to(x, shape).ravel() for x in (batches, kv_len, spreads)]
+            kv_len = np.maximum(self.keys, 1.0)[:, None]
+            grid = [np.broadcast_to(x, shape).ravel() for x in (batches, kv_len, SPREADS)]
             work = decode_work(self.model, self.tp, self.kv_dtype, *grid)
+            work = launched(self.times, work)
             flat = self._split(work, len(grid[0])).reshape(len(SOURCES), *shape)
-            tables = np.ascontiguousarray(flat.transpose(1, 2, 0, 3))
+            tables = np.ascontiguousarray(flat.transpose(1, 3, 0, 2))
             self._attention.update((first + i, tables[i : i + 1]) for i in range(TOGETHER))
         return self._attention[batch]
 
@@ -161,9 +164,20 @@ class StepTimer:
 
         One kernel a layer serves all chunks of a step.
         """
-        one, two = self.chunk_s[:, 1, 0], self.chunk_s[:, 2, 0]
+        one, two = self._chunk_s(np.array([1, 2]), np.zeros(2, np.int64)).T
         none: Floats = np.maximum(2.0 * one - two, 0.0)
         return none
+
+    @cached_property
+    def together(self) -> tuple[Floats, Floats]:
+        """What decodes cost in the launch of chunks (`together`), where that is one launch."""
+        found = None
+        if isinstance(self.times, KnowsKernels) and not self.works:
+            prefill = prefill_work(self.model, self.tp, self.kv_dtype, 1, 1, self.weights)
+            decode = decode_work(self.model, self.tp, self.kv_dtype, 1, 1.0, 0.0)
+            keys = np.maximum(self.keys, 1.0)
+            found = self.times.shared(prefill, decode, keys, self.band)
+        return as_arrays(found, len(self.keys))
 
     @cached_property
     def _lookups(self) -> Lookups:
@@ -200,45 +214,42 @@ class StepTimer:
         return self.design.operations(self.model, self.tp, prefill, batch, queries, keys, ends)
 
     @cached_property
-    def chunk_s(self) -> Floats:
-        """A prefill chunk's attention, float64[len(SOURCES), queries, keys before it].
-
-        What policies run beside it is in it.
-        """
-        return self._chunks(ends=False)
+    def chunks(self) -> ChunkTable:
+        """A prefill chunk's attention; what policies run beside it is in it."""
+        return ChunkTable(self.queries, self.keys, self._chunk_s)
 
     @cached_property
-    def ending_s(self) -> Floats:
+    def ending(self) -> ChunkTable:
         """The same of a prompt's last chunk."""
-        return self._chunks(ends=True) if self.works else self.chunk_s
+        if not self.works:
+            return self.chunks
+        return ChunkTable(self.queries, self.keys, partial(self._chunk_s, ends=True))
 
-    def _chunks(self, ends: bool) -> Floats:
-        queries, past = np.meshgrid(self.queries[1:], self.keys, indexing="ij")
-        q, p = queries.ravel().astype(np.int64), past.ravel().astype(np.int64)
-        work = prefill_work(self.model, self.tp, self.kv_dtype, q, q + p, self.weights)
+    def _chunk_s(self, q_len: Ints, past: Ints, ends: bool = False) -> Floats:
+        kv_len = q_len + past
+        work = prefill_work(self.model, self.tp, self.kv_dtype, q_len, kv_len, self.weights)
+        work = launched(self.times, work)
         if self.works:
-            work = Work.concat([work, self._beside(True, 1, q, q + p, ends)])
-        seconds = self._split(work, len(q)).reshape(len(SOURCES), *queries.shape)
-        none = np.zeros((len(SOURCES), 1, len(self.keys)))
-        return np.concatenate([none, seconds], axis=1)
+            work = Work.concat([work, self._beside(True, 1, q_len, kv_len, ends)])
+        return self._split(work, len(q_len))
 
     def dense_s(self, tokens: int, decodes_only: bool = False) -> Floats:
         """Return what depends on the number of tokens alone, float64[len(SOURCES)]."""
-        part, row = divmod(tokens, _CHUNK)
+        part, row = divmod(tokens, PART)
         if (part, decodes_only) not in self._dense:
-            counts = np.arange(part * _CHUNK, (part + 1) * _CHUNK, dtype=np.int64)
+            counts = np.arange(part * PART, (part + 1) * PART, dtype=np.int64)
             padded = self.graphs.padded(counts, decodes_only)
             work = dense_work(self.model, self.weights, self.tp, padded, 0)
-            self._dense[part, decodes_only] = self._split(work, _CHUNK)
+            self._dense[part, decodes_only] = self._split(work, PART)
         return self._dense[part, decodes_only][:, row]
 
     def head_s(self, rows: int) -> Floats:
         """Return what logits and sampling of so many sequences take, float64[len(SOURCES)]."""
-        part, row = divmod(rows, _CHUNK)
+        part, row = divmod(rows, PART)
         if part not in self._heads:
-            counts = np.arange(part * _CHUNK, (part + 1) * _CHUNK, dtype=np.int64)
+            counts = np.arange(part * PART, (part + 1) * PART, dtype=np.int64)
             work = dense_work(self.model, self.weights, self.tp, 0, counts, self.sampling)
-            self._heads[part] = self._split(work, _CHUNK)
+            self._heads[part] = self._split(work, PART)
         return self._heads[part][:, row]
 
     def _split(self, work: Work, steps: int) -> Floats:

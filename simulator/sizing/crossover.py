@@ -19,6 +19,7 @@ from typing import Any
 
 import simpy
 
+from tierlab.hwmodels.system import System
 from tierlab.hwmodels.time.times import MECHANISMS
 from tierlab.simulator.network.network import Network
 from tierlab.simulator.network.route import Route
@@ -90,7 +91,9 @@ class Way:
         moving_s = cost.alone_s - self.route.latency_s
         if self.route.latency_s > moving_s:
             return "latency"
-        return "issue" if cost.issue_s >= moving_s else "bandwidth"
+        # What was measured is one time: bandwidth, if it is at least half of it.
+        least_s = self.part(tokens)[0] / cost.bytes_per_s * (2 if self.route.measured else 1)
+        return "issue" if cost.issue_s >= max(moving_s, least_s) else "bandwidth"
 
 
 class Recompute:
@@ -131,7 +134,7 @@ class Recompute:
 def ways_of(setting: Setting, tiers: Sequence[str], blocks: Sequence[int]) -> list[Way]:
     """Return every way up: tiers x mechanisms x block sizes.
 
-    A kernel that has no GPU at an end is left out.
+    A mechanism is left out whose copies were not measured where those of others were.
 
     Raises
     ------
@@ -142,9 +145,16 @@ def ways_of(setting: Setting, tiers: Sequence[str], blocks: Sequence[int]) -> li
     out = []
     for name in tiers:
         spec, place = setting.spec(name), setting.places(name)[0]
-        for mechanism in MECHANISMS:
+        for mechanism in _mechanisms(setting.parts.system, place):
             out += [_way(setting, network, spec, place, mechanism, size) for size in blocks]
     return out
+
+
+def _mechanisms(system: System, place: Places) -> list[str]:
+    """Return how copies to a GPU may be made: as any, or as any that was measured."""
+    found = system.measured.get(place.gpus[0])
+    known = {how for _, how in found.ways} if found else set(MECHANISMS)
+    return [how for how in MECHANISMS if how in known]
 
 
 def _way(
@@ -206,6 +216,7 @@ def _row(way: Way, again: Recompute, contexts: Sequence[int]) -> dict[str, Any]:
         "block_tokens": way.block_tokens,
         "piece_bytes": way.block_tokens * way.token_bytes / way.pieces_per_block,
         "bytes_per_s": last * way.token_bytes / way.seconds(last),
+        "times": way.route.known,
         "load": loads,
         "first_tokens": first,
         "always_from_tokens": always,

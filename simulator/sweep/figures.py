@@ -15,13 +15,13 @@ NAMED_ELSEWHERE = {"model", "hardware", "design"}
 
 
 def run_figures(summary: Mapping[str, Any]) -> Row:
-    """Return the summary of a run, flat, with the shares that choosing needs.
+    """Return the summary of a run, flat, with the shares and dollars that choosing needs.
 
     ``ttft_s`` becomes ``ttft_mean_s``, ``ttft_p50_s``, ...; other tables get dots.
     """
     row = dict(flat(summary))
     steady = {name: value for name, value in row.items() if name not in VOLATILE}
-    return steady | _shares(summary)
+    return steady | _shares(summary) | _sized(summary)
 
 
 def plan_figures(plan: Mapping[str, Any]) -> Row:
@@ -52,4 +52,18 @@ def _shares(s: Mapping[str, Any]) -> Row:
             goodput * s["simulated_s"] / requests if requests and goodput is not None else None
         ),
         "hit_ratio": reused / prompt if prompt else None,
+    }
+
+
+def _sized(s: Mapping[str, Any]) -> Row:
+    """Return dollars with tiers of exactly these sizes; None where something has no price.
+
+    Of an hour, as `tierlab.simulator.sizing.dollars` counts it, and of a million output tokens.
+    """
+    parts, output = s["usd_per_h"]["sized"], s["tokens"]["output"]
+    per_h = None if parts is None else parts["gpu"] + sum(v for k, v in parts.items() if k != "gpu")
+    per_token = per_h * s["simulated_s"] / 3600 / output if per_h is not None and output else None
+    return {
+        "sized_usd_per_h": per_h,
+        "sized_usd_per_million_output_tokens": None if per_token is None else per_token * 1e6,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,10 +61,7 @@ class Sweep:
     @property
     def size(self) -> int:
         """The number of points."""
-        n = 1
-        for axis in self.axes:
-            n *= len(axis)
-        return n
+        return math.prod(len(axis) for axis in self.axes)
 
 
 def read_sweep(path: Path, settings: Sequence[str] = ()) -> Sweep:

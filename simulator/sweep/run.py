@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tierlab.kernels.base.errors import BadInput
 from tierlab.simulator.choosing.objective import check_asked
+from tierlab.simulator.comparison.simulated import read_table
 from tierlab.simulator.results.inputs import input_files
 from tierlab.simulator.results.manifest import LIBRARIES, sha256
 from tierlab.simulator.results.provenance import provenance
@@ -107,9 +108,7 @@ def run_sweep(
         place = folder or Path(stack.enter_context(tempfile.TemporaryDirectory())) / "sweep"
         stack.enter_context(opened(place, asked(sweep, inputs), resume))
         if finished(place):
-            import polars as pl
-
-            return Swept(sweep, pl.read_parquet(place / POINTS, glob=False), 0)
+            return Swept(sweep, read_table(place, POINTS, "another folder"), 0)
         store = Store(place)
         there = store.done
         left = _refused(store, points, checked, there)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tierlab.kernels.base.errors import BadInput
+from tierlab.simulator.comparison.simulated import read_object
 from tierlab.simulator.results.folder import MARK
 from tierlab.simulator.results.manifest import dump_json
 from tierlab.simulator.sweep.figures import VOLATILE, Row
@@ -138,7 +139,7 @@ def _check(folder: Path, asked: Mapping[str, Any], resume: bool) -> None:
 
 
 def _same(folder: Path, asked: Mapping[str, Any]) -> None:
-    before = read_json(folder / ASKED)
+    before = read_object(folder / ASKED, "another folder")
     now = json.loads(dump_json(asked))
     for key in [*now, *before]:
         if before.get(key) != now.get(key):
@@ -152,25 +153,15 @@ def _short(value: Any) -> str:
     return text if len(text) <= 120 else f"{text[:117]}..."
 
 
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON file that tierlab wrote.
-
-    Raises
-    ------
-    BadInput
-        It is not what tierlab wrote.
-    """
-    try:
-        found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError):
-        raise BadInput("-o", f"{path} is damaged", "another folder") from None
-    return found
-
-
 def _read(path: Path) -> pl.DataFrame:
     import polars as pl
 
-    return pl.read_parquet(path, glob=False)
+    try:
+        return pl.read_parquet(path, glob=False)
+    except pl.exceptions.PolarsError:
+        raise BadInput(
+            "--resume", f"{path} is damaged", "its points run again without it"
+        ) from None
 
 
 def _write(path: Path, content: Mapping[str, Any]) -> None:

@@ -86,8 +86,5 @@ def simulated(scenario: Scenario) -> Row:
     """
     from tierlab.simulator.metrics.summary import summarise
     from tierlab.simulator.serving.run import simulate
-    from tierlab.simulator.sweep.sized import sized_usd
 
-    run = simulate(scenario)
-    summary = summarise(run)
-    return run_figures(summary) | sized_usd(run, summary)
+    return run_figures(summarise(simulate(scenario)))

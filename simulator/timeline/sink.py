@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from tierlab.kernels.base.errors import BadInput
+from tierlab.kernels.base.whole import umask
 
 WHERE = "--timeline"
 SUFFIXES = (".json", ".json.gz")
@@ -105,7 +106,7 @@ class Sink:
         try:
             self._out.close()
             self._raw.close()
-            self.scratch.chmod(0o666 & ~_umask())
+            self.scratch.chmod(0o666 & ~umask())
         except OSError as error:
             raise self._refused(error) from None
         return self.scratch
@@ -126,9 +127,3 @@ class Sink:
     def _refused(self, error: OSError) -> BadInput:
         reason = error.strerror or str(error)
         return BadInput(WHERE, f"cannot write {self.path}: {reason}", "a writable place")
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -1,4 +1,4 @@
-"""A served run on a small pool with a time model whose answers are known in advance."""
+"""A served run on a small pool whose times are known in advance; the command in this process."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -8,6 +8,7 @@ import pytest
 
 from tierlab.hwmodels.time.times import DATASHEET, Times
 from tierlab.kernels.ops.table import OPS, OpTable
+from tierlab.simulator.cli.main import run_cli
 from tierlab.simulator.scenario.load import validate
 from tierlab.simulator.serving.build import build
 from tierlab.simulator.serving.memory import KvPool
@@ -129,3 +130,16 @@ def known_times() -> type[KnownTimes]:
 def pool() -> KvPool:
     """Return a pool of 10 blocks of 4 tokens, 8 B a token."""
     return KvPool(10 * 32.0, 4, 400, np.arange(101) * 32.0)
+
+
+@pytest.fixture
+def cli(tmp_path, monkeypatch, capsys):
+    """Return a function that runs `tierlab` here: (exit status, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments):
+        status = run_cli([str(each) for each in arguments])
+        out = capsys.readouterr()
+        return status, out.out, out.err
+
+    return call

@@ -9,6 +9,7 @@ added mask costs nothing, dropout keeps one byte an element.
 from __future__ import annotations
 
 from tierlab.hwmodels.time.schedules.problem import Cost, Problem
+from tierlab.hwmodels.time.schedules.tiled import HBM_SHARE, LAUNCH_S
 from tierlab.hwmodels.time.silicon.machine import Machine
 
 SM_BYTES_PER_S = 9.7e9
@@ -16,10 +17,6 @@ SM_BYTES_PER_S = 9.7e9
 FlashAttention-2's README figure for A100 80GB (36 to 86 TFLOP/s;
 `benchmarks/attention_schedules.py` prints the fit). FlashAttention's own measurements on A100 40GB,
 whose memory is a quarter slower, are not used; their rate is the same, so the SMs limit it."""
-HBM_SHARE = 0.85
-"""Of the bandwidth, at most (assumption, 2026-11-21)."""
-LAUNCH_S = 5e-6
-"""A kernel's start (assumption, 2026-11-21)."""
 
 
 def passes(problem: Problem) -> tuple[float, int]:

@@ -21,7 +21,7 @@ Ints = NDArray[np.int64]
 ROBUST = 0.06
 """Relative error beyond which a point pulls less."""
 BINS = 96
-POINTS_A_TREE = 10
+POINTS_A_TREE = 2
 _FULL_STEP = 15
 """Leaves are whole multiples of a fifteenth of the largest: later trees mend the rounding."""
 

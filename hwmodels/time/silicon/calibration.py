@@ -13,7 +13,8 @@ from typing import Any
 
 from tierlab.hwmodels.time.silicon.calibration_reader import Reader
 from tierlab.hwmodels.time.silicon.fitted import Fitted
-from tierlab.hwmodels.time.silicon.packed import pack
+from tierlab.hwmodels.time.silicon.packed import Later, pack
+from tierlab.hwmodels.time.silicon.trees import Forest
 from tierlab.kernels.base.errors import BadInput
 from tierlab.kernels.base.names import fold, read_text
 
@@ -69,16 +70,21 @@ def _kernel(one: Fitted) -> dict[str, Any]:
         "p10": [_short(v) for v in one.bands.p10],
         "p90": [_short(v) for v in one.bands.p90],
         "ranges": {k: [_short(v) for v in r] for k, r in one.ranges.items()},
-        "trees": None if one.trees is None else pack(one.trees),
-        "spread": None if one.bands.spread is None else pack(one.bands.spread),
+        "trees": _packed(one.trees),
+        "spread": _packed(one.bands.spread),
     }
+
+
+def _packed(trees: Forest | Later | None) -> dict[str, Any] | None:
+    forest = trees.forest if isinstance(trees, Later) else trees
+    return None if forest is None else pack(forest)
 
 
 def _short(value: float) -> float:
     return float(f"{value:.{_DIGITS}g}")
 
 
-def load(path: Path, where: str, device: str | None = None) -> Calibration:
+def load(path: Path, where: str, device: str | None = None, *, later: bool = False) -> Calibration:
     """Read a calibration file.
 
     Parameters
@@ -89,6 +95,8 @@ def load(path: Path, where: str, device: str | None = None) -> Calibration:
         What the path was given to, for errors.
     device
         The device it must be of; absent, any will do.
+    later
+        Leave trees packed until they are asked: for files that ship, whose trees tests unpack.
 
     Raises
     ------
@@ -100,7 +108,7 @@ def load(path: Path, where: str, device: str | None = None) -> Calibration:
         data = json.loads(read_text(path, where))
     except json.JSONDecodeError as error:
         raise BadInput(f"{file}:{error.lineno}", "not JSON", "a calibration file") from None
-    reader = Reader(file)
+    reader = Reader(file, later)
     table = reader.table(data, "the file")
     if table.get("format") != FORMAT:
         raise BadInput(file, f"format is {table.get('format')!r}", f'"{FORMAT}"')

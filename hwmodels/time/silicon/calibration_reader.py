@@ -10,7 +10,7 @@ from typing import Any
 from tierlab.hwmodels.time.silicon.fitted import Bands, Fitted
 from tierlab.hwmodels.time.silicon.kernel import Kernel
 from tierlab.hwmodels.time.silicon.measured import KernelKey
-from tierlab.hwmodels.time.silicon.packed import PARTS, unpack
+from tierlab.hwmodels.time.silicon.packed import PARTS, Later, unpack
 from tierlab.hwmodels.time.silicon.registry import KERNELS
 from tierlab.hwmodels.time.silicon.trees import Forest
 from tierlab.kernels.base.errors import BadInput
@@ -18,10 +18,10 @@ from tierlab.kernels.ops.table import DTYPES, OpTable
 
 
 class Reader:
-    """Checks as it reads."""
+    """Checks as it reads; with `later` trees when they are first asked."""
 
-    def __init__(self, file: str) -> None:
-        self.file = file
+    def __init__(self, file: str, later: bool = False) -> None:
+        self.file, self._later = file, later
 
     def _fail(self, where: str, what: str, accepted: str) -> BadInput:
         return BadInput(f"{self.file}: {where}", what, accepted)
@@ -95,12 +95,16 @@ class Reader:
         unknown = set(given) - set(kernel.parameters)
         if unknown:
             raise self._fail(where, f"unknown {min(unknown)!r}", ", ".join(kernel.parameters))
-        return {
-            name: self._number(
-                self._need(given, name, where), f"{where}: {name}", p.low * 0.999, p.high * 1.001
+        found = {}
+        for name, p in kernel.parameters.items():
+            if name not in given and p.absent is not None:
+                found[name] = p.absent
+                continue
+            value, spot = self._need(given, name, where), f"{where}: {name}"
+            found[name] = self._number(
+                value, spot, p.low * 0.999, max(p.high, p.absent or 0) * 1.001
             )
-            for name, p in kernel.parameters.items()
-        }
+        return found
 
     def _bands(self, table: Mapping[str, Any], where: str) -> Bands:
         low = self._three(table, "p10", where, 0.0, 1.0)
@@ -121,21 +125,23 @@ class Reader:
     ) -> dict[str, tuple[float, float]]:
         given = self.table(self._need(table, "ranges", where), f"{where}: ranges")
         made = {}
+        axes = _axes(kernel)
         for name, pair in given.items():
-            if name not in _axes(kernel) or not isinstance(pair, list) or len(pair) != 2:
+            if name not in axes or not isinstance(pair, list) or len(pair) != 2:
                 raise self._fail(f"{where}: ranges", f"{name} = {pair!r}", "AXIS = [low, high]")
             low = self._number(pair[0], f"{where}: ranges: {name}", -1e3, 1e3)
             made[name] = (low, self._number(pair[1], f"{where}: ranges: {name}", low, 1e3))
         return made
 
-    def _forest(self, table: Mapping[str, Any], key: str, where: str) -> Forest | None:
+    def _forest(self, table: Mapping[str, Any], key: str, where: str) -> Forest | Later | None:
         given = self._need(table, key, where)
         if given is None:
             return None
         spot = f"{where}: {key}"
         row = self.table(given, spot)
         names, edges, packed = (self._need(row, k, spot) for k in PARTS)
-        return unpack(names, edges, packed, partial(self._fail, spot))
+        made = Later if self._later else unpack
+        return made(names, edges, packed, partial(self._fail, spot))
 
 
 def _axes(kernel: Kernel) -> set[str]:

@@ -7,20 +7,19 @@ A tile is one KV head of one sequence, with up to 64 of its query heads as rows.
   and no window is set (``seqlenq_ngroups_swapped``); two CTAs an SM are filled to 85%
   (``num_splits_heuristic``). Elsewhere each query head is a tile, never split;
 - ``fixed``: the same splits, whatever the heads;
-- ``engine``: what vLLM runs: the first on Hopper and later, else ``fixed`` for 8-bit caches
-  (FlashInfer) and ``grouped`` for others;
-- ``none``: one CTA a tile, whatever the length.
+- ``none``: one CTA a tile, whatever the length;
+- ``flash2``, ``flashinfer``, ``flash3``, ``trtllm``: as the sources of these kernels say
+  (`engines`);
+- ``engine``: of these four, what vLLM runs on a machine.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from tierlab.hwmodels.time.silicon import flash3
+from tierlab.hwmodels.time.silicon import engines, flash2, flash3
 from tierlab.hwmodels.time.silicon.kernel import (
     ENGINE,
     HEAD_DIMS,
@@ -29,7 +28,6 @@ from tierlab.hwmodels.time.silicon.kernel import (
     Parameter,
     Values,
     by_head_dim,
-    generation,
     miss_share,
     reach,
     rounding,
@@ -38,7 +36,7 @@ from tierlab.hwmodels.time.silicon.kernel import (
     store_waves,
 )
 from tierlab.hwmodels.time.silicon.machine import Machine
-from tierlab.hwmodels.time.silicon.uneven import alone_s, even, left_over, longest
+from tierlab.hwmodels.time.silicon.uneven import alone_s, even, left_over, of_longest
 from tierlab.kernels.ops.table import DTYPE_BYTES, OpTable
 
 BLOCK = 128.0
@@ -52,6 +50,7 @@ PARAMETERS: dict[str, Parameter] = {
     "wide_us": Parameter(0.1, 1e-3, 10.0, "per doubling of the tiles that the SMs share, us"),
     "split_us": Parameter(1.0, 0.01, 20.0, "the pass that combines splits, us"),
     "split_more": Parameter(0.1, 1e-3, 20.0, "how much more it takes with 32 splits, 1"),
+    "pass_us": Parameter(2.0, 0.3, 8.0, "a small kernel before or after, us"),
     "miss_us": Parameter(2.0, 0.01, 20.0, "once the KV cache does not fit in L2, us"),
     "store_us": Parameter(1.0, 0.01, 30.0, "a wave of tokens stored in the cache first, us"),
     "window_us": Parameter(1.0, 1e-3, 20.0, "where a window binds, us"),
@@ -74,62 +73,46 @@ PARAMETERS: dict[str, Parameter] = {
 
 
 def _splits(schedule: str, tiles: Floats, blocks: Floats, ops: OpTable, sms: float) -> Floats:
-    """Return the CTAs that share a tile of the longest sequence, of `blocks`."""
+    """Return the CTAs that share a tile."""
     if schedule == "none":
         return np.ones(len(tiles))
     if schedule == "dynamic":
-        return flash3.splits(ops, sms, of_longest=True)
-    room = np.ceil(0.85 * np.floor(np.maximum(2.0 * sms / tiles, 1.0)))
-    filled: Floats = np.minimum(np.where(tiles < 1.6 * sms, room, 1.0), np.minimum(blocks, 128.0))
-    return filled if schedule == "fixed" else np.where(_packs(ops), filled, 1.0)
-
-
-def _packs(ops: OpTable) -> NDArray[np.bool_]:
-    packs: NDArray[np.bool_] = (ops["heads"] > ops["kv_heads"]) & (ops["window"] == 0)
-    return packs
+        return flash3.splits(ops, sms)
+    filled = engines.two_ctas(tiles, blocks, sms)
+    return filled if schedule == "fixed" else np.where(flash2.packs(ops), filled, 1.0)
 
 
 def _resolved(schedule: str, ops: OpTable, machine: Machine) -> str:
-    if schedule != ENGINE:
-        return schedule
-    if generation(machine) != "older":
-        return "dynamic"
-    return "fixed" if (DTYPE_BYTES[ops.kv_dtype] < 2.0).all() else "grouped"
+    return engines.engine(machine, eight=engines.narrow(ops)) if schedule == ENGINE else schedule
 
 
-class _Grid(NamedTuple):
-    tiles: Floats
-    blocks: Floats
-    splits: Floats
-    loop: Floats
-    """Blocks of one split of the longest sequence."""
-    wide: Floats | float
-    """Keys of a block."""
-
-    def waves(self, sms: float) -> Floats:
-        """Return the CTAs over the SMs."""
-        found: Floats = self.tiles * self.splits / sms
-        return found
-
-
-def _grid(ops: OpTable, sms: float, schedule: str) -> _Grid:
-    """Return tiles, KV blocks of each, and CTAs that share one.
-
-    Elsewhere than in `dynamic`, the longest sequence's splits are cut alike for all.
-    """
+def _grid(ops: OpTable, machine: Machine, schedule: str) -> engines.Cut:
+    """Return tiles, KV blocks of each, and CTAs that share one."""
+    if schedule in engines.NAMES:
+        return engines.cut(schedule, ops, machine)
     keys, binds = reach(ops)
     tiles = ops["batch"] * ops["kv_heads"] * np.ceil(ops["heads"] / ops["kv_heads"] / ROWS)
     if schedule == "grouped":
-        tiles = np.where(_packs(ops), tiles, ops["batch"] * ops["heads"])
+        tiles = np.where(flash2.packs(ops), tiles, ops["batch"] * ops["heads"])
     wide = flash3.tile(ops)[1] if schedule == "dynamic" else BLOCK
     blocks = np.ceil(keys / wide) + binds
-    long = np.ceil(longest(ops) / wide) + binds
-    most = _splits(schedule, tiles, long, ops, sms)
-    if schedule == "dynamic":
-        splits = flash3.splits(ops, sms)
-    else:
-        splits = np.maximum(most * np.minimum(blocks / long, 1.0), 1.0)
-    return _Grid(tiles, blocks, splits, np.ceil(long / most), wide)
+    return engines.Cut(tiles, blocks, _splits(schedule, tiles, blocks, ops, machine.sms), 1.0)
+
+
+def _ragged(ops: OpTable, machine: Machine, schedule: str) -> tuple[engines.Cut, Floats]:
+    """Return how a batch is cut up, and the blocks of one split of its longest sequence.
+
+    Where keys are not dealt out, all sequences are cut where the longest is.
+    """
+    grid = _grid(ops, machine, schedule)
+    if not ops["kv_len_spread"].any():
+        return grid, np.ceil(grid.blocks / grid.splits)
+    long = _grid(of_longest(ops), machine, schedule)
+    if schedule in ("dynamic", "flash3"):
+        most = flash3.splits(ops, machine.sms, longest=True)
+        return grid, np.ceil(long.blocks / most)
+    cut = np.maximum(long.splits * np.minimum(grid.blocks / long.blocks, 1.0), 1.0)
+    return grid._replace(splits=cut), np.ceil(long.blocks / long.splits)
 
 
 def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
@@ -138,23 +121,23 @@ def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
     batch, dim = ops["batch"], ops["head_dim"]
     keys, binds = reach(ops)
     group = ops["heads"] / ops["kv_heads"]
-    grid = _grid(ops, machine.sms, schedule)
-    tiles, blocks, splits = grid[:3]
-    waves = grid.waves(machine.sms)
+    costs = engines.costs(schedule, ops, machine)
+    (tiles, blocks, splits, weight), own = _ragged(ops, machine, schedule)
+    waves = tiles * splits / machine.sms
     waves = np.maximum(1.0, waves + p["whole"] * (np.ceil(waves) - waves))
-    memory_s = _memory_s(ops, machine, keys, splits, tiles * splits, p)
+    memory_s = _memory_s(ops, machine, keys, splits, tiles * splits, p, costs.deep)
     later = np.where(batch > flash3.MOST_DYNAMIC, p["many"], 1.0) * p["overlap"] * (waves - 1.0)
     tile = by_head_dim(dim, p, "tile") * (1.0 + p["group"] * np.log2(group) / 6.0)
-    fixed = (1.0 + later) * tile * (1.0 + p["window_tile"] * binds)
-    loops = waves * np.ceil(blocks / splits)
-    block, left = by_head_dim(dim, p, "block"), left_over(ops, grid.loop, loops)
-    fixed = fixed + np.maximum(loops, left.shared * loops + left.blocks) * block
-    last_s = alone_s(ops, left.blocks, grid.wide, memory_s.miss, p)
+    fixed = (1.0 + later) * tile * (1.0 + p["window_tile"] * costs.windows * binds)
+    loops, left = left_over(ops, waves * np.ceil(blocks / splits), own)
+    last_s = alone_s(ops, left.blocks * keys / blocks, memory_s.miss, p) / costs.deep
     busy_s = np.maximum(memory_s.busy, left.shared * memory_s.busy + last_s)
-    work_s = soft_max(busy_s, fixed / machine.clock_hz, p["power"])
+    loops = loops * by_head_dim(dim, p, "block") * weight
+    work_s = soft_max(busy_s, (fixed + loops) / machine.clock_hz, p["power"])
     combine = p["split_us"] * (splits > 1) * (1.0 + p["split_more"] * splits / MOST_SPLITS)
-    start_us = p["launch_us"] + p["wide_us"] * np.log2(np.minimum(machine.sms, tiles))
-    extra_us = combine + p["miss_us"] * memory_s.miss + p["window_us"] * binds
+    launch_us = p["launch_us"] + p["pass_us"] * costs.passes + costs.combine * combine
+    start_us = costs.slow * launch_us + p["wide_us"] * np.log2(np.minimum(machine.sms, tiles))
+    extra_us = p["miss_us"] * memory_s.miss + p["window_us"] * costs.windows * binds
     store_us = p["store_us"] * store_waves(ops, machine)
     total: Floats = work_s + (start_us + extra_us + store_us) * 1e-6
     return total
@@ -169,14 +152,20 @@ class _Memory:
 
 
 def _memory_s(
-    ops: OpTable, machine: Machine, keys: Floats, splits: Floats, ctas: Floats, p: Values
+    ops: OpTable,
+    machine: Machine,
+    keys: Floats,
+    splits: Floats,
+    ctas: Floats,
+    p: Values,
+    deep: float,
 ) -> _Memory:
     row = 2.0 * ops["head_dim"] * DTYPE_BYTES[ops.kv_dtype]
     cached = ops["batch"] * ops["kv_heads"] * keys * row
     partial = np.where(splits > 1, 4.0 * splits, 0.0)
     ends = ops["batch"] * ops["heads"] * ops["head_dim"] * 2.0 * (2.0 + partial)
     miss = miss_share(cached, p["l2_share"] * machine.l2_bytes, p["l2_sharp"])
-    active = np.minimum(machine.sms, ctas)
+    active = np.minimum(machine.sms, ctas) * deep
     rate = soft_min(p["hbm_eff"] * machine.bytes_per_s, active * p["sm_gbs"] * 1e9)
     l2_rate = soft_min(p["l2_speed"] * machine.bytes_per_s, active * p["sm_l2_gbs"] * 1e9)
     moved = cached * (miss / rate + (1.0 - miss) / l2_rate)
@@ -211,9 +200,12 @@ def features(
         ops = even(ops)
         seconds = DECODE.seconds(ops, machine, schedule, p)
     keys, _ = reach(ops)
-    grid = _grid(ops, machine.sms, _resolved(schedule, ops, machine))
-    waves = grid.waves(machine.sms)
-    memory = _memory_s(ops, machine, keys, grid.splits, grid.tiles * grid.splits, p)
+    schedule = _resolved(schedule, ops, machine)
+    grid = _grid(ops, machine, schedule)
+    ctas = grid.tiles * grid.splits
+    deep = engines.costs(schedule, ops, machine).deep
+    waves = ctas / machine.sms
+    memory = _memory_s(ops, machine, keys, grid.splits, ctas, p, deep)
     lanes = ops["batch"] * ops["heads"]
     return {
         **coordinates(ops),
@@ -238,7 +230,7 @@ def features(
 
 DECODE = Kernel(
     "decode_attention",
-    ("dynamic", "grouped", "fixed", "none", ENGINE),
+    ("dynamic", "grouped", "fixed", "none", *engines.NAMES, ENGINE),
     PARAMETERS,
     seconds,
     coordinates,

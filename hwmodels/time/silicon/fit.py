@@ -34,7 +34,7 @@ FOR_TREES = 40000
 SCALE = 0.03
 """Relative error at which the loss turns from square to linear."""
 _PRIOR = 0.3
-_MOST_STEPS = 200
+MOST_STEPS = 200
 _TRIAL_STEPS = 15
 
 
@@ -115,10 +115,10 @@ def fit_parameters(
     """
     few = _drawn(parts, FOR_SCHEDULE, seed)
     names = [s for s in kernel.schedules if s != ENGINE or len(parts) > 1]
-    tried = {s: _minimise(kernel, few, s, _TRIAL_STEPS) for s in names}
+    tried = {s: minimise(kernel, few, s, _TRIAL_STEPS) for s in names}
     schedule = min(tried, key=lambda s: tried[s][1])
     drawn = _drawn(parts, FOR_PARAMETERS, seed)
-    values, _, converged = _minimise(kernel, drawn, schedule, _MOST_STEPS, tried[schedule][0])
+    values, _, converged = minimise(kernel, drawn, schedule, MOST_STEPS, tried[schedule][0])
     if not converged:
         raise NotConverged(f"{kernel.op}, schedule {schedule}")
     return schedule, values
@@ -131,13 +131,14 @@ def _drawn(
     return [(m.take(draw(m.seconds, share, seed)), machine) for m, machine in parts]
 
 
-def _minimise(
+def minimise(
     kernel: Kernel,
     parts: list[tuple[Measured, Machine]],
     schedule: str,
     steps: int,
     first: Mapping[str, float] | None = None,
 ) -> tuple[dict[str, float], float, bool]:
+    """Return the parameters of one schedule that fit all parts, their cost, and if it settled."""
     from scipy.optimize import least_squares
 
     known = kernel.parameters
@@ -164,15 +165,20 @@ def _minimise(
 def _leftover(
     data: Measured, features: Mapping[str, Floats], formula: Floats, how: Options
 ) -> tuple[Forest | None, Bands]:
-    """Return the trees, and the band around what they say of groups that they did not see."""
+    """Return the trees, and the band around what they say of groups that they did not see.
+
+    No trees where they tell less of such groups than the formula does.
+    """
     residuals = np.log(data.seconds / formula)
     if not how.trees:
         return None, bands(residuals, formula)
     boosting = Boosting().for_points(len(data))
     fold = folds(data.groups(), how.seed)
     said = unseen(features, residuals, fold, boosting, how.seed)
+    tell = np.median(np.abs(residuals - said)) <= np.median(np.abs(residuals))
+    said = said if tell else np.zeros(len(said))
     band = spread_bands(features, residuals - said, formula * np.exp(said), fold, how.seed)
-    return grow(features, residuals, boosting, how.seed), band
+    return grow(features, residuals, boosting, how.seed) if tell else None, band
 
 
 def fit_all(

@@ -13,6 +13,7 @@ from tierlab.hwmodels.time.constants import STRATA_S
 from tierlab.hwmodels.time.silicon.kernel import Kernel
 from tierlab.hwmodels.time.silicon.machine import Machine
 from tierlab.hwmodels.time.silicon.measured import KernelKey
+from tierlab.hwmodels.time.silicon.packed import Later
 from tierlab.hwmodels.time.silicon.registry import KERNELS
 from tierlab.hwmodels.time.silicon.trees import Forest
 from tierlab.kernels.ops.table import OpTable
@@ -38,7 +39,7 @@ class Bands:
 
     p10: tuple[float, float, float]
     p90: tuple[float, float, float]
-    spread: Forest | None = None
+    spread: Forest | Later | None = None
 
 
 class Predicted(NamedTuple):
@@ -75,7 +76,7 @@ class Fitted:
     key: KernelKey
     schedule: str
     parameters: Mapping[str, float]
-    trees: Forest | None
+    trees: Forest | Later | None
     bands: Bands
     ranges: Mapping[str, tuple[float, float]]
     points: int
@@ -95,12 +96,14 @@ class Fitted:
         """
         seconds, far = self.formula_s(ops, machine), self._outside(ops)
         width = np.where(far > BEYOND, _STRETCH, 1.0)
-        if self.trees is not None:
+        trees, spread = self.trees, self.bands.spread
+        if trees is not None or spread is not None:
             schedule, p = self.schedule, self.parameters
             asked = self.kernel.asked(ops, machine, schedule, p, seconds)
-            seconds = seconds * np.exp(self.trees(asked) * np.exp2(-far))
-            if self.bands.spread is not None:
-                width *= np.exp(self.bands.spread(asked))
+            if trees is not None:
+                seconds = seconds * np.exp(trees(asked) * np.exp2(-far))
+            if spread is not None:
+                width *= np.exp(spread(asked))
         place = stratum(seconds)
         low, high = (np.log(b)[place] * width for b in (self.bands.p10, self.bands.p90))
         return Predicted(seconds, seconds * np.exp(low), seconds * np.exp(high), far > BEYOND)

@@ -44,20 +44,20 @@ def packs_by_tma(ops: OpTable) -> NDArray[np.bool_]:
     return packs
 
 
-def splits(ops: OpTable, sms: float, of_longest: bool = False) -> Floats:
+def splits(ops: OpTable, sms: float, longest: bool = False) -> Floats:
     """Return the CTAs that share a tile of a batch's mean or longest sequence, float64[n].
 
     The longest sequence bounds the splits of all; the keys of all tell how many blocks an SM takes.
     """
     high, wide = tile(ops)
-    longest = ops["kv_len"] * (1.0 + ops["kv_len_spread"])
+    most = ops["kv_len"] * (1.0 + ops["kv_len_spread"])
     tiles = ops["kv_heads"] * np.ceil(ops["q_len"] * ops["heads"] / ops["kv_heads"] / high)
     window = np.where(ops["window"] > 0, ops["window"], np.inf)
-    seen = np.minimum(longest, window + high)
+    seen = np.minimum(most, window + high)
     bound = _bound(tiles, np.ceil(seen / wide), sms)
     blocks = np.ceil(ops["kv_len"] / wide)
     per_sm = np.ceil(ops["batch"] * tiles * blocks * (_SLACK / sms))
-    own = np.ceil(longest / wide) if of_longest else blocks
+    own = np.ceil(most / wide) if longest else blocks
     dealt = np.minimum(np.ceil(own / per_sm), bound)
     return np.where(ops["batch"] > MOST_DYNAMIC, 1.0, dealt)
 

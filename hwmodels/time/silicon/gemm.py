@@ -12,9 +12,10 @@ memory needs. Weights that stay in L2 between repeated calls move faster.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tierlab.hwmodels.time.silicon.kernel import (
     Floats,
@@ -23,22 +24,21 @@ from tierlab.hwmodels.time.silicon.kernel import (
     Values,
     miss_share,
     rounding,
-    soft_min,
 )
 from tierlab.hwmodels.time.silicon.machine import Machine
+from tierlab.hwmodels.time.silicon.tiles import Rates, Tile, least_s
 from tierlab.kernels.ops.gemm import output_bytes, weight_bytes
 from tierlab.kernels.ops.table import DTYPE_BYTES, DTYPES, OpTable
 
 TILES = ((256, 128), (128, 256), (128, 128), (64, 256), (64, 128), (64, 64), (64, 32))
-SPLITS = (1, 2, 4, 8, 16)
+MOST = 16
+"""Parts of k, at most: powers of two are tried."""
 SPLITTABLE = 65536
 """Largest area of all the tiles of one output tile, where k is split."""
 BY_ROWS = ((64, (64, 64)), (128, (64, 128)), (np.inf, (128, 128)))
 """Rows up to which a tile serves, in the manner of vLLM's `cutlass_scaled_mm` dispatch."""
 ASKED = ((64, 64), (64, 128), (128, 128), (128, 256), (256, 128))
 """Tiles whose waves the trees may ask for."""
-STEP = 64.0
-"""Elements of k that one step of a CTA's loop consumes."""
 
 PARAMETERS: dict[str, Parameter] = {
     "launch_us": Parameter(2.0, 0.3, 200.0, "before any work, us"),
@@ -59,7 +59,7 @@ PARAMETERS: dict[str, Parameter] = {
     "input_pass": Parameter(1.0, 1e-3, 30.0, "traffic of quantising the input first, 1"),
     "input_us": Parameter(0.1, 1e-2, 60.0, "launching that, us"),
     "row_ns": Parameter(0.5, 1e-3, 50.0, "that, for each row, ns"),
-    "odd": Parameter(0.1, 1e-3, 30.0, "traffic of rows in no multiple of 8, more, 1"),
+    "odd": Parameter(0.1, 1e-3, 30.0, "8-bit traffic of rows in no multiple of 8, more, 1"),
     "heat": Parameter(0.1, 1e-3, 0.5, "what sustained work adds as clocks fall, 1"),
     "heat_ms": Parameter(1.0, 0.1, 30.0, "work after which they have mostly fallen, ms"),
 }
@@ -80,38 +80,41 @@ class _Shape:
         self.cold = p["cold"] + (1.0 - p["cold"]) * self.miss
         self.peak = np.array([_peak(machine, d) for d in range(len(DTYPES))])[ops.dtype] * p["peak"]
 
-    def seconds(self, tile: tuple[int, int], splits: int) -> Floats:
-        """Return the time with one tile shape and number of splits over k."""
-        machine, p = self.machine, self.p
-        ctas = np.ceil(self.m / tile[0]) * np.ceil(self.n / tile[1]) * splits
-        waves = ctas / machine.sms
-        waves = np.where(waves > 1.0, waves + p["whole"] * (np.ceil(waves) - waves), 1.0)
-        depth = np.ceil(self.k / (splits * STEP)) * STEP
+    def seconds(self, tiles: Sequence[tuple[int, int]], split: bool) -> Floats:
+        """Return the time with the best of some tile shapes, s, float64[n]."""
+        p, machine = self.p, self.machine
+        hbm = p["hbm_eff"] * machine.bytes_per_s
+        columns = (
+            self.m, self.n, self.k, self.read * (self.cold / hbm), self.written * (self.miss / hbm),
+            self.written,
+        )  # fmt: skip
+        known = [self._tile(tile, split) for tile in tiles]
+        total = np.empty(len(self.m))
+        for rows, dtype in self._same_dtypes():
+            rates = Rates(
+                machine.sms, float(self.peak[dtype]), hbm, p["sm_gbs"] * 1e9,
+                p["l2_speed"] * machine.bytes_per_s, float(self.operand[dtype]),
+                float(self.stored[dtype]), p["whole"], p["step_ns"] * 1e-9, p["reduce_us"] * 1e-6,
+            )  # fmt: skip
+            total[rows] = least_s([c[rows] for c in columns], rates, known)
+        return total
+
+    def _tile(self, tile: tuple[int, int], split: bool) -> Tile:
         area = tile[0] * tile[1]
-        share = (area / 32768.0) ** p["small"] * min(1.0, tile[1] / 128.0) ** p["narrow"]
-        arithmetic = depth * (2.0 * area * machine.sms / share) / self.peak
-        compute_s = waves * (arithmetic + p["tile_us"] * 1e-6 * (area / 32768.0) ** 0.5)
-        rate = soft_min(
-            p["hbm_eff"] * machine.bytes_per_s,
-            np.minimum(machine.sms, ctas) * p["sm_gbs"] * 1e9,
-        )
-        memory_s = self.read * self.cold / rate
-        memory_s += self.written * self.miss / (p["hbm_eff"] * machine.bytes_per_s)
-        line = tile[0] * self.operand + tile[1] * self.stored
-        l2_rate = p["l2_speed"] * machine.bytes_per_s
-        stream_s = np.minimum(waves, ctas / machine.sms) * machine.sms * depth * line / l2_rate
-        floor_s = np.maximum(stream_s, depth * (p["step_ns"] * 1e-9 / STEP))
-        busy = np.maximum(_norm(compute_s, memory_s), floor_s)
-        if splits == 1:
-            return busy
-        return busy + p["reduce_us"] * 1e-6 + self.written * (2.0 * splits) / l2_rate
+        narrow = min(1.0, tile[1] / 128.0) ** self.p["narrow"]
+        share = (area / 32768.0) ** self.p["small"] * narrow
+        edge_s = self.p["tile_us"] * 1e-6 * (area / 32768.0) ** 0.5
+        return Tile(tile[0], tile[1], share, edge_s, min(MOST, SPLITTABLE // area) if split else 1)
 
-
-def _norm(a: Floats, b: Floats) -> Floats:
-    """Return the 4-norm of two times: arithmetic hides most of the memory's, not all."""
-    ratio = np.square(b / a)
-    total: Floats = a * np.sqrt(np.sqrt(1.0 + ratio * ratio))
-    return total
+    def _same_dtypes(self) -> Iterator[tuple[slice | NDArray[np.bool_], int]]:
+        """Yield rows of one pair of dtypes, and one of them: mostly all at once."""
+        kind = self.operand * 64.0 + self.stored
+        if len(kind) and (kind == kind[0]).all() and (self.peak == self.peak[0]).all():
+            yield slice(None), 0
+            return
+        for one in np.unique(np.stack([kind, self.peak]), axis=1).T:
+            rows = (kind == one[0]) & (self.peak == one[1])
+            yield rows, int(np.argmax(rows))
 
 
 def _peak(machine: Machine, dtype: int) -> float:
@@ -121,27 +124,22 @@ def _peak(machine: Machine, dtype: int) -> float:
 def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
     """Return the time of each call, float64[n]."""
     shape = _Shape(ops, machine, p)
-    best = _fastest(shape) if schedule == "fastest" else _by_rows(shape)
+    best = shape.seconds(TILES, split=True) if schedule == "fastest" else _by_rows(shape)
     best = best * (1.0 + p["heat"] * (1.0 - np.exp(-best / (p["heat_ms"] * 1e-3))))
     per_row = shape.k * ((2.0 + shape.operand) * p["input_pass"] / machine.bytes_per_s)
     quantised = shape.m * (per_row + p["row_ns"] * 1e-9)
     ends = shape.m * (shape.k * shape.operand + shape.n * 2.0)
-    best = best + (shape.m % 8 != 0) * ends * (p["odd"] / machine.bytes_per_s)
+    odd = (shape.m % 8 != 0) & (shape.operand < 2.0)
+    best = best + odd * ends * (p["odd"] / machine.bytes_per_s)
     start_us = p["launch_us"] + p["input_us"] * (shape.operand < 2.0) + p["miss_us"] * shape.miss
     total: Floats = best + quantised * (shape.operand < 2.0) + start_us * 1e-6
     return total
 
 
-def _fastest(shape: _Shape) -> Floats:
-    pairs = [(t, s) for t in TILES for s in SPLITS if s * t[0] * t[1] <= SPLITTABLE or s == 1]
-    fastest: Floats = np.minimum.reduce([shape.seconds(*pair) for pair in pairs])
-    return fastest
-
-
 def _by_rows(shape: _Shape) -> Floats:
-    result = shape.seconds(BY_ROWS[-1][1], 1)
+    result = shape.seconds([BY_ROWS[-1][1]], split=False)
     for most, tile in reversed(BY_ROWS[:-1]):
-        result = np.where(shape.m <= most, shape.seconds(tile, 1), result)
+        result = np.where(shape.m <= most, shape.seconds([tile], split=False), result)
     return result
 
 

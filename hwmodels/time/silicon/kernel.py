@@ -26,12 +26,15 @@ class Parameter:
         Where a fit starts, and between what it must stay; all positive.
     meaning
         What it is, with its unit.
+    absent
+        What it is where a calibration was made before it existed; None: such a file is refused.
     """
 
     start: float
     low: float
     high: float
     meaning: str
+    absent: float | None = None
 
 
 @dataclass(frozen=True)

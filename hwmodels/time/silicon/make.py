@@ -58,7 +58,7 @@ def calibration_for(
 
 @lru_cache(maxsize=8)
 def _shipped(path: Path) -> Calibration:
-    return load(path, "the calibration that ships")
+    return load(path, "the calibration that ships", later=True)
 
 
 def of_calibration(calibration: Calibration, gpu: Gpu, peer_link: Link | None) -> Silicon:

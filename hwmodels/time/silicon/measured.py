@@ -28,6 +28,8 @@ GROUP_COLUMNS = {
     "all_to_all": ("bytes",),
 }
 """What is held out together: shapes that a model's architecture fixes, never single rows."""
+SEVERAL = "several"
+"""Version of constants that stand for several devices."""
 
 
 @dataclass(frozen=True)

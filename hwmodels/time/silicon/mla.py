@@ -17,6 +17,7 @@ from tierlab.hwmodels.time.silicon.kernel import (
     Parameter,
     Values,
     miss_share,
+    rounding,
     soft_max,
     soft_min,
 )
@@ -138,10 +139,36 @@ def prefill_coordinates(ops: OpTable) -> Mapping[str, Floats]:
             "heads": heads}  # fmt: skip
 
 
+def prefill_features(
+    ops: OpTable, machine: Machine, schedule: str, p: Values, seconds: Floats
+) -> Mapping[str, Floats]:
+    """Return tiles, their waves and tails, the longest, and what memory and arithmetic need."""
+    lanes, new, keys = ops["batch"] * ops["heads"], ops["q_len"], ops["kv_len"]
+    waves = lanes * np.ceil(new / QUERIES) / machine.sms
+    wide = ops["head_dim"] + value_dim(ops)
+    pairs = visible_pairs(ops)
+    ends = lanes * (new + keys) * wide * 2.0
+    return {
+        **prefill_coordinates(ops),
+        "batch": np.log2(ops["batch"]),
+        "keys": np.log2(keys),
+        "pairs": np.log2(lanes * pairs),
+        "seconds": np.log2(seconds),
+        "waves": np.log2(waves),
+        "waves_up": rounding(waves),
+        "rows_up": rounding(new / QUERIES),
+        "keys_up": rounding(keys / QUERIES),
+        "longest": np.log2(keys) - np.log2(waves * pairs / new),
+        "memory_share": ends / machine.bytes_per_s / seconds,
+        "compute_share": 2.0 * lanes * pairs * wide / machine.peak("bf16") / seconds,
+    }
+
+
 MLA_PREFILL = Kernel(
     "prefill_attention",
     ("heads",),
     PREFILL_PARAMETERS,
     prefill_seconds,
     prefill_coordinates,
+    prefill_features,
 )

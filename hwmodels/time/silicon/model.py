@@ -13,12 +13,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tierlab.hwmodels.time.silicon import engines
 from tierlab.hwmodels.time.silicon.calibration import ANY_DEVICE, Calibration
 from tierlab.hwmodels.time.silicon.fitted import Fitted
 from tierlab.hwmodels.time.silicon.machine import Machine
+from tierlab.hwmodels.time.silicon.measured import SEVERAL
 from tierlab.hwmodels.time.silicon.registry import KERNELS, VARIANTS, is_variant
-from tierlab.hwmodels.time.times import CALIBRATED, DATASHEET, TimeModel, Times
-from tierlab.kernels.ops.table import DTYPES, OPS, OpTable
+from tierlab.hwmodels.time.silicon.repeats import run_starts
+from tierlab.hwmodels.time.silicon.shared import shared_launch, shares, together
+from tierlab.hwmodels.time.times import CALIBRATED, DATASHEET, SharedLaunch, TimeModel, Times
+from tierlab.kernels.ops.table import DTYPE_BYTES, DTYPES, OPS, OpTable, Work
 
 Floats = NDArray[np.float64]
 BIAS_GROUP = 200
@@ -54,7 +58,7 @@ class Silicon:
 
     def __init__(self, calibration: Calibration, machine: Machine, fallback: TimeModel) -> None:
         self._calibration, self._machine, self._fallback = calibration, machine, fallback
-        self._members = _defaults(calibration.kernels)
+        self._members = _defaults([k for k in calibration.kernels if _runs(k, machine)])
         self._source = DATASHEET if calibration.device == ANY_DEVICE else CALIBRATED
 
     @property
@@ -73,9 +77,53 @@ class Silicon:
         for g in np.unique(member):
             rows = np.flatnonzero(member == g)
             for start in range(0, len(rows), _CHUNK):
-                part = rows[start : start + _CHUNK]
-                self._answer(out, part, int(g), ops.take(part))
+                self._answer(out, rows[start : start + _CHUNK], int(g), ops)
         return out, member
+
+    def launched(self, mixing: Work) -> Work:
+        """Return it without KV writes, where the measured times of its attention include them.
+
+        Profiles and public tables time an engine's whole attention layer, which writes new keys
+        and values first (`prefill`, `decode`); MLA's time kernels alone.
+        """
+        ops = mixing.ops
+        attention = np.isin(ops.op, [OPS.index(op) for op in _ATTENTION])
+        if not attention.any() or is_variant(ops)[attention].any():
+            return mixing
+        if (self._member(ops)[attention] < 0).any():
+            return mixing
+        stays = (ops.op != OPS.index("elementwise")) | (ops.kv_dtype == DTYPES.index("none"))
+        return Work(ops.take(stays), mixing.step[stays], mixing.repeat[stays])
+
+    def shared(
+        self, prefill: Work, decode: Work, keys: Floats, band: str
+    ) -> tuple[SharedLaunch, int] | None:
+        """Return what decodes cost in the launch of chunks; None where kernels are launched apart.
+
+        Parameters
+        ----------
+        prefill, decode
+            The mixing of one chunk and of one decode, row by row of the same layers.
+        keys
+            float64[n], keys of a decode.
+        band
+            ``p10``, ``mid`` or ``p90``, of the chunks' kernel where it takes over 100 us.
+        """
+        parts = []
+        chunks, ones = _mixing(prefill.ops), _mixing(decode.ops)
+        both = self._member(prefill.ops)[chunks], self._member(decode.ops)[ones]
+        if len(chunks) != len(ones) or not len(ones) or min(map(np.min, both)) < 0:
+            return None
+        for row, g, h in zip(ones, *both, strict=True):
+            one, other = self._members[g].fitted, self._members[h].fitted
+            kind = shares(one, other, self._machine)
+            if kind is None or is_variant(decode.ops)[row]:
+                return None
+            layer = decode.ops.take(np.array([row]))
+            found = shared_launch(kind, one, other, self._machine, layer, keys)
+            factor = {"p10": one.bands.p10[2], "p90": one.bands.p90[2]}.get(band, 1.0)
+            parts.append((found, factor * float(decode.repeat[row])))
+        return together(parts), self._source
 
     def kernels(self) -> list[str]:
         """Return the name of the kernel behind each number of `explain`."""
@@ -90,11 +138,14 @@ class Silicon:
 
     def _answer(self, out: Times, rows: NDArray[np.int64], g: int, ops: OpTable) -> None:
         if g < 0:
-            _copy(out, rows, self._fallback.predict(ops))
+            _copy(out, rows, self._fallback.predict(ops.take(rows)))
             return
-        found = self._members[g].fitted.predict(ops, self._machine)
-        out.seconds[rows], out.p10[rows], out.p90[rows] = found.seconds, found.p10, found.p90
-        out.source[rows], out.extrapolated[rows] = self._source, found.beyond
+        starts = run_starts(ops, rows)
+        found = self._members[g].fitted.predict(ops.take(rows[starts]), self._machine)
+        run = np.cumsum(starts) - 1
+        out.seconds[rows], out.extrapolated[rows] = found.seconds[run], found.beyond[run]
+        out.p10[rows], out.p90[rows] = found.p10[run], found.p90[run]
+        out.source[rows] = self._source
         out.bias_group[rows] = BIAS_GROUP + g
 
 
@@ -137,8 +188,22 @@ def _defaults(kernels: Sequence[Fitted]) -> list[_Member]:
     return list(best.values())
 
 
+def _runs(one: Fitted, machine: Machine) -> bool:
+    """Say whether constants that stand for several devices are of a kernel that runs on this."""
+    if one.key.version != SEVERAL or one.schedule not in engines.NAMES:
+        return True
+    stored = one.key.dtype if one.key.kv_dtype == "none" else one.key.kv_dtype
+    eight = bool(DTYPE_BYTES[DTYPES.index(stored)] < 2.0)
+    return one.schedule == engines.engine(machine, eight=eight)
+
+
 def _late(kernel: str) -> bool:
     return "block" in kernel or "modelopt" in kernel
+
+
+def _mixing(ops: OpTable) -> NDArray[np.int64]:
+    """Return the rows that are no KV writes."""
+    return np.flatnonzero(ops.op != OPS.index("elementwise"))
 
 
 def _empty(n: int) -> Times:

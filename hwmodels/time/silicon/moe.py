@@ -1,7 +1,13 @@
 """Grouped products of routed experts: tiles of each expert's rows, over SMs.
 
-The number of rows that one expert gets chooses the tile's height, so a tile may be mostly padding;
-the experts that are touched are read once. Public tables hold a whole layer, two products with
+A tile may be mostly padding; the experts that are touched are read once. The schedules:
+
+- ``padded``: the rows that one expert gets choose the tile's height, and the last tile is whole;
+- ``packed``: the same, but only the first tile must be whole;
+- ``by_tokens``: the tokens of the batch choose height and width, whatever an expert gets, as vLLM's
+  `get_default_config` (``fused_moe.py``) where no file was tuned for a shape.
+
+Public tables hold a whole layer, two products with
 what stands between; it is shared out as their work is, two to one with a gate.
 """
 
@@ -16,6 +22,7 @@ from tierlab.hwmodels.time.silicon.kernel import (
     Kernel,
     Parameter,
     Values,
+    rounding,
     soft_max,
     soft_min,
 )
@@ -26,7 +33,13 @@ from tierlab.kernels.ops.table import DTYPE_BYTES, DTYPES, OpTable
 
 HEIGHTS = (16.0, 32.0, 64.0, 128.0)
 WIDTH = 128.0
+BY_TOKENS = ((32.0, 16.0), (96.0, 32.0), (512.0, 64.0), (np.inf, 128.0))
+"""Tokens up to which a tile's height serves."""
+NARROW = 64.0
+"""Tokens up to which a tile is so wide, and no wider."""
 STEP = 64.0
+_ALIGNED = 512
+"""Elements beyond which alignment makes no difference."""
 
 PARAMETERS: dict[str, Parameter] = {
     "launch_us": Parameter(10.0, 0.5, 200.0, "before any work, us"),
@@ -51,21 +64,21 @@ def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
     routed, touched = ops["m"] * ops["top_k"], np.maximum(experts_touched(ops), 1.0)
     n, k = ops["n"], ops["k"]
     rows = routed / touched
-    height = np.select([rows <= h for h in HEIGHTS[:-1]], HEIGHTS[:-1], HEIGHTS[-1])
-    high = np.ceil(rows / height) if schedule == "padded" else np.maximum(rows / height, 1.0)
-    tiles = touched * high * np.ceil(n / WIDTH)
+    height, width = _tile(ops, rows, schedule)
+    high = np.maximum(rows / height, 1.0) if schedule == "packed" else np.ceil(rows / height)
+    tiles = touched * high * np.ceil(n / width)
     waves = tiles / machine.sms
     waves = np.maximum(1.0, waves + p["whole"] * (np.ceil(waves) - waves))
     peaks = np.array([machine.peak(d) for d in DTYPES])[ops.dtype] * p["peak"]
     share = (height / HEIGHTS[-1]) ** p["small"]
-    arithmetic_s = 2.0 * height * WIDTH * k * machine.sms / (peaks * share)
+    arithmetic_s = 2.0 * height * width * k * machine.sms / (peaks * share)
     arithmetic_s = np.maximum(arithmetic_s, k / STEP * p["step_ns"] * 1e-9)
     compute_s = waves * (arithmetic_s + p["tile_us"] * 1e-6)
     weights = touched * n * k * weight_bytes(ops)
     moved = routed * (k * DTYPE_BYTES[ops.dtype] + n * output_bytes(ops))
     drawn = np.minimum(tiles, machine.sms) * p["sm_gbs"] * 1e9
     memory_s = (weights + moved) / soft_min(p["hbm_eff"] * machine.bytes_per_s, drawn)
-    line = height * DTYPE_BYTES[ops.dtype] + WIDTH * weight_bytes(ops)
+    line = height * DTYPE_BYTES[ops.dtype] + width * weight_bytes(ops)
     stream_s = tiles * k * line / (p["l2_speed"] * machine.bytes_per_s)
     busy_s = soft_max(np.maximum(compute_s, stream_s), memory_s, p["power"])
     uneven = (k % 16 != 0) | (n % 32 != 0)
@@ -74,6 +87,16 @@ def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
     between_s = p["between"] * moved / machine.bytes_per_s
     total: Floats = busy_s + routing_s + between_s + p["launch_us"] * 1e-6
     return total
+
+
+def _tile(ops: OpTable, rows: Floats, schedule: str) -> tuple[Floats, Floats]:
+    """Return height and width of a tile, for so many rows an expert."""
+    if schedule == "by_tokens":
+        tokens = ops["m"]
+        height = np.select([tokens <= most for most, _ in BY_TOKENS], [h for _, h in BY_TOKENS])
+        return height, np.where(tokens <= NARROW, NARROW, WIDTH)
+    height = np.select([rows <= h for h in HEIGHTS[:-1]], HEIGHTS[:-1], HEIGHTS[-1])
+    return height, np.full(len(rows), WIDTH)
 
 
 def coordinates(ops: OpTable) -> Mapping[str, Floats]:
@@ -93,7 +116,46 @@ def coordinates(ops: OpTable) -> Mapping[str, Floats]:
     }
 
 
+def features(
+    ops: OpTable, machine: Machine, schedule: str, p: Values, seconds: Floats
+) -> Mapping[str, Floats]:
+    """Return tiles, waves and tails for each height, alignment, and where the time goes."""
+    touched = np.maximum(experts_touched(ops), 1.0)
+    at = dict(coordinates(ops))
+    routed = np.maximum(ops["m"] * ops["top_k"], 1.0)
+    rows, n, k = routed / touched, ops["n"], ops["k"]
+    weights = touched * n * k * weight_bytes(ops)
+    moved = routed * (k * DTYPE_BYTES[ops.dtype] + n * output_bytes(ops))
+    peaks = np.array([machine.peak(d) for d in DTYPES])[ops.dtype]
+    found = {
+        **at,
+        "top_k": np.log2(np.maximum(ops["top_k"], 1.0)),
+        "routed": np.log2(routed),
+        "spare": np.log2(touched / np.maximum(ops["experts"], 1.0)),
+        "shape": at["n"] - at["k"],
+        "work": np.log2(routed) + at["nk"],
+        "moved": np.log2(moved),
+        "seconds": np.log2(seconds),
+        "memory_share": (weights + moved) / machine.bytes_per_s / seconds,
+        "weights_share": weights / (weights + moved),
+        "compute_share": 2.0 * routed * n * k / peaks / seconds,
+        "n_even": np.log2(np.gcd(n.astype(np.int64), _ALIGNED)),
+        "k_even": np.log2(np.gcd(k.astype(np.int64), _ALIGNED)),
+        "n_up": rounding(n / WIDTH),
+    }
+    height, width = _tile(ops, rows, "by_tokens")
+    high = np.ceil(rows / height)
+    tiles = touched * high * np.ceil(n / width) / machine.sms
+    found |= {"waves": np.log2(tiles), "up": rounding(tiles), "rows_up": high * height / rows}
+    for rise in HEIGHTS:
+        tiles = touched * np.ceil(rows / rise) * np.ceil(n / WIDTH) / machine.sms
+        found[f"waves{rise:.0f}"] = np.log2(tiles)
+        found[f"up{rise:.0f}"] = rounding(tiles)
+        found[f"rows_up{rise:.0f}"] = rounding(rows / rise)
+    return found
+
+
 _KINDS = ("padded", "packed")
-GROUPED_GEMM = Kernel("grouped_gemm", _KINDS, PARAMETERS, seconds, coordinates)
-BATCHED_GEMM = Kernel("grouped_gemm", _KINDS, PARAMETERS, seconds, coordinates)
+GROUPED_GEMM = Kernel("grouped_gemm", _KINDS, PARAMETERS, seconds, coordinates, features)
+BATCHED_GEMM = Kernel("grouped_gemm", _KINDS, PARAMETERS, seconds, coordinates, features)
 """Every row visits every matrix: MLA's absorbed products, scores of heads; nothing is routed."""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import base64
 import lzma
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,28 @@ _WIDEST_LOG = 40.0
 """Bound on the sum of the largest steps of all trees: no fit comes near."""
 _NEVER = 1e30
 Fail = Callable[[str, str], BadInput]
+
+
+class Later:
+    """Trees that are unpacked when first asked: of a file's kernels a run asks few.
+
+    Parameters
+    ----------
+    names, edges, packed, fail
+        As `unpack` takes them; what is wrong is said at first use.
+    """
+
+    def __init__(self, names: object, edges: object, packed: object, fail: Fail) -> None:
+        self._given = names, edges, packed, fail
+
+    @cached_property
+    def forest(self) -> Forest:
+        """The trees."""
+        return unpack(*self._given)
+
+    def __call__(self, features: Mapping[str, Floats]) -> Floats:
+        """Return what the trees do."""
+        return self.forest(features)
 
 
 def pack(forest: Forest) -> dict[str, Any]:

@@ -7,7 +7,9 @@ include. A tile is some rows of queries against blocks of keys (`_tile`). The sc
   as FlashAttention 3 does (`flash3`);
 - ``packed_whole``: the same, keys never split;
 - ``heads``: each query head has its own tiles (FlashAttention 2);
-- ``engine``: what vLLM runs: ``packed`` on Hopper and for 8-bit caches before it, else ``heads``.
+- ``flash2``, ``trtllm``: ``heads`` as well, the latter with blocks of 128 keys;
+- ``flash3``, ``flashinfer``: ``packed``; all four with what else their kernels cost (`engines`);
+- ``engine``: of these four, what vLLM runs on a machine.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tierlab.hwmodels.time.silicon import flash3
+from tierlab.hwmodels.time.silicon import engines, flash3
 from tierlab.hwmodels.time.silicon.kernel import (
     ENGINE,
     HEAD_DIMS,
@@ -26,7 +28,6 @@ from tierlab.hwmodels.time.silicon.kernel import (
     Parameter,
     Values,
     by_head_dim,
-    generation,
     miss_share,
     reach,
     rounding,
@@ -41,6 +42,7 @@ PARAMETERS: dict[str, Parameter] = {
     "launch_us": Parameter(8.0, 0.5, 80.0, "before any work, us"),
     "wide_us": Parameter(0.1, 1e-3, 10.0, "per doubling of the tiles that the SMs share, us"),
     "split_us": Parameter(2.0, 0.01, 20.0, "the pass that combines splits, us"),
+    "pass_us": Parameter(2.0, 0.3, 8.0, "a small kernel before or after, us"),
     "window_us": Parameter(1.0, 1e-3, 20.0, "where a window binds, us"),
     "window_tile": Parameter(0.2, 1e-3, 5.0, "how much more a tile takes then, 1"),
     "edge": Parameter(0.9, 0.01, 3.0, "of a tile's masked corner, what is computed, 1"),
@@ -66,11 +68,11 @@ PARAMETERS: dict[str, Parameter] = {
 
 
 def _resolved(schedule: str, ops: OpTable, machine: Machine) -> str:
-    if schedule != ENGINE:
-        return schedule
-    made = generation(machine)
-    narrow = made == "older" and bool((DTYPE_BYTES[ops.kv_dtype] < 2.0).all())
-    return "packed" if made == "hopper" or narrow else "heads"
+    return engines.engine(machine, eight=engines.narrow(ops)) if schedule == ENGINE else schedule
+
+
+_SPLITS = ("packed", "flash3", "flashinfer")
+_PACKED = (*_SPLITS, "packed_whole")
 
 
 class _Grid(NamedTuple):
@@ -87,14 +89,15 @@ def _tile(ops: OpTable, schedule: str) -> tuple[Floats, Floats]:
     Where heads are not packed: 128 x 128, 64 keys for heads over 64 wide (FlashAttention 2's
     ``flash_fwd_launch_template.h``).
     """
-    if schedule.startswith("packed"):
+    if schedule in _PACKED:
         return flash3.tile(ops)
-    return np.full(len(ops), 128.0), np.where(ops["head_dim"] <= 64, 128.0, 64.0)
+    narrow = (ops["head_dim"] > 64) & (schedule != "trtllm")
+    return np.full(len(ops), 128.0), np.where(narrow, 64.0, 128.0)
 
 
 def _grid(ops: OpTable, sms: float, schedule: str, p: Values) -> _Grid:
     """Return the tiles, blocks of the longest and of all, and splits of each tile."""
-    group = ops["heads"] / ops["kv_heads"] if schedule.startswith("packed") else np.ones(len(ops))
+    group = ops["heads"] / ops["kv_heads"] if schedule in _PACKED else np.ones(len(ops))
     high, wide = _tile(ops, schedule)
     span = np.minimum(high / group, ops["q_len"])
     heads = ops["batch"] * ops["heads"] / group
@@ -103,7 +106,7 @@ def _grid(ops: OpTable, sms: float, schedule: str, p: Values) -> _Grid:
     keys, binds = reach(ops)
     per_tile = mean_keys + p["edge"] * _ends(ops, span, wide)
     longest = np.ceil((keys + binds * span) / wide)
-    splits = flash3.splits(ops, sms) if schedule == "packed" else np.ones(len(ops))
+    splits = flash3.splits(ops, sms) if schedule in _SPLITS else np.ones(len(ops))
     longest = np.maximum(np.ceil(longest / splits), 1.0)
     return _Grid(tiles, longest, tiles * per_tile / wide, splits, high * wide)
 
@@ -124,8 +127,9 @@ def _ends(ops: OpTable, span: Floats, wide: Floats) -> Floats:
 def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
     """Return the time of each call, float64[n]."""
     schedule = _resolved(schedule, ops, machine)
+    costs = engines.costs(schedule, ops, machine)
     grid = _grid(ops, machine.sms, schedule, p)
-    _, binds = reach(ops)
+    binds = reach(ops)[1] * costs.windows
     waves = grid.tiles * grid.splits / machine.sms
     shared = 1.0 - np.minimum(1.0, machine.sms / grid.tiles)
     busiest = np.maximum(grid.longest, grid.total / machine.sms + p["tail"] * grid.longest * shared)
@@ -133,7 +137,7 @@ def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
     dim = ops["head_dim"]
     flops = 4.0 * grid.area * dim
     block_s = flops * machine.sms / machine.peak("bf16") / by_head_dim(dim, p, "peak")
-    fixed_ns = by_head_dim(dim, p, "tile") * (1.0 + p["window_tile"] * binds)
+    fixed_ns = costs.slow * by_head_dim(dim, p, "tile") * (1.0 + p["window_tile"] * binds)
     whole = np.maximum(waves + p["whole"] * (np.ceil(waves) - waves), 1.0)
     fixed_ns = fixed_ns * (1.0 + p["overlap"] * (whole - 1.0))
     group = np.log2(ops["heads"] / ops["kv_heads"])
@@ -144,9 +148,11 @@ def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
     compute_s = compute_s + fixed_ns * 1e-9
     work_s = soft_max(compute_s, _memory_s(ops, machine, p), p["power"])
     work_s = work_s * (1.0 + p["heat"] * (1.0 - np.exp(-work_s / (p["heat_ms"] * 1e-3))))
-    work_s = work_s + _store_s(ops, machine, p)
-    start_us = p["launch_us"] + p["wide_us"] * np.log2(np.minimum(machine.sms, grid.tiles))
-    start_us = start_us + p["split_us"] * (grid.splits > 1) + p["window_us"] * binds
+    work_s = work_s + _store_s(ops, machine, p) + costs.quantised * _queries_s(ops, machine, p)
+    combine = costs.combine * p["split_us"] * (grid.splits > 1)
+    launch_us = p["launch_us"] + p["pass_us"] * costs.passes + combine
+    start_us = costs.slow * launch_us + p["window_us"] * binds
+    start_us = start_us + p["wide_us"] * np.log2(np.minimum(machine.sms, grid.tiles))
     total: Floats = work_s + start_us * 1e-6
     return total
 
@@ -157,6 +163,13 @@ def _store_s(ops: OpTable, machine: Machine, p: Values) -> Floats:
     wave_s = p["store_us"] * 1e-6 * np.where(full, 1.0 + p["store_full"], 1.0)
     total: Floats = store_waves(ops, machine) * wave_s + p["store"] * stored / machine.bytes_per_s
     return total
+
+
+def _queries_s(ops: OpTable, machine: Machine, p: Values) -> Floats:
+    """Return the time of one byte of each query element."""
+    elements = ops["batch"] * ops["q_len"] * ops["heads"] * ops["head_dim"]
+    passed: Floats = elements / (machine.bytes_per_s * p["hbm_eff"])
+    return passed
 
 
 def _memory_s(ops: OpTable, machine: Machine, p: Values) -> Floats:
@@ -192,7 +205,7 @@ def features(
     grid = _grid(ops, machine.sms, schedule, p)
     at = dict(coordinates(ops))
     high, _ = _tile(ops, schedule)
-    rows = ops["q_len"] * (ops["heads"] / ops["kv_heads"] if schedule != "heads" else 1.0)
+    rows = ops["q_len"] * (ops["heads"] / ops["kv_heads"] if schedule in _PACKED else 1.0)
     waves = grid.tiles * grid.splits / machine.sms
     return {
         **at,
@@ -218,7 +231,7 @@ def features(
 
 PREFILL = Kernel(
     "prefill_attention",
-    ("packed", "packed_whole", "heads", ENGINE),
+    ("packed", "packed_whole", "heads", *engines.NAMES, ENGINE),
     PARAMETERS,
     seconds,
     coordinates,

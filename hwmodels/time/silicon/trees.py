@@ -61,12 +61,14 @@ class Forest:
         columns = [features[name] for name in self.names]
         edges, starts, leaves = self._flat
         total = np.zeros(len(columns[0]))
+        values, bins = np.empty((len(columns), _BLOCK)), np.empty((len(columns), _BLOCK), np.uint8)
+        place = np.empty(_BLOCK, np.uint8)
         for start in range(0, len(total), _BLOCK):
-            part = np.stack([column[start : start + _BLOCK] for column in columns])
-            bins, place = np.empty(part.shape, np.uint8), np.empty(part.shape[1], np.uint8)
-            _compiled(_bin_rows)(part, edges, starts, bins)
             into = total[start : start + _BLOCK]
-            _compiled(_add_trees)(bins, self.feature, self.above, leaves, place, into)
+            for row, column in zip(values, columns, strict=True):
+                row[: len(into)] = column[start : start + _BLOCK]
+            _compiled(_bin_rows)(values[:, : len(into)], edges, starts, bins)
+            _compiled(_add_trees)(bins, self.feature, self.above, leaves, place[: len(into)], into)
         return total
 
 

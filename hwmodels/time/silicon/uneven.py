@@ -21,10 +21,11 @@ def even(ops: OpTable) -> OpTable:
     return OpTable(ops.op, ops.dtype, ops.kv_dtype, values)
 
 
-def longest(ops: OpTable) -> Floats:
-    """Return the keys that a batch's longest sequence sees, float64[n]."""
-    keys, binds = reach(ops)
-    return np.where(binds, keys, ops["kv_len"] * (1.0 + ops["kv_len_spread"]))
+def of_longest(ops: OpTable) -> OpTable:
+    """Return even batches of sequences that are all as long as the longest."""
+    made = even(ops)
+    made.values[COLUMNS.index("kv_len")] *= 1.0 + ops["kv_len_spread"]
+    return made
 
 
 class Left(NamedTuple):
@@ -42,21 +43,29 @@ class Left(NamedTuple):
     blocks: Floats
 
 
-def left_over(ops: OpTable, own: Floats, even_blocks: Floats) -> Left:
-    """Return what is left of a split of `own` blocks.
+def left_over(ops: OpTable, blocks: Floats, own: Floats) -> tuple[Floats, Left]:
+    """Return the blocks of the busiest SM, and what is left of the longest sequence.
 
-    `even_blocks` is what an SM does one after another where all sequences are of the mean length.
+    Parameters
+    ----------
+    ops
+        Decode batches.
+    blocks
+        What an SM does one after another where all sequences are of the mean length.
+    own
+        Of one split of the longest sequence.
     """
     others = np.maximum(ops["batch"] - 1.0, 1.0)
     shared = np.where(reach(ops)[1], 1.0, np.maximum(1.0 - ops["kv_len_spread"] / others, 0.0))
-    return Left(shared, np.maximum(own - shared * even_blocks, 0.0))
+    left = np.maximum(own - shared * blocks, 0.0)
+    return np.maximum(blocks, shared * blocks + left), Left(shared, left)
 
 
-def alone_s(ops: OpTable, blocks: Floats, wide: Floats | float, miss: Floats, p: Values) -> Floats:
-    """Return how long one SM alone draws blocks of `wide` keys and values, s, float64[n].
+def alone_s(ops: OpTable, keys: Floats, miss: Floats, p: Values) -> Floats:
+    """Return how long one SM alone draws so many keys and values, s, float64[n].
 
     `miss` is the share that L2 does not serve.
     """
-    drawn = 2.0 * ops["head_dim"] * DTYPE_BYTES[ops.kv_dtype] * wide * blocks * 1e-9
+    drawn = 2.0 * ops["head_dim"] * DTYPE_BYTES[ops.kv_dtype] * keys * 1e-9
     seconds: Floats = drawn * (miss / p["sm_gbs"] + (1.0 - miss) / p["sm_l2_gbs"])
     return seconds

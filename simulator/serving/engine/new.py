@@ -16,6 +16,7 @@ from tierlab.simulator.serving.engine.record import GAP_BINS, STEP_COLUMNS
 from tierlab.simulator.serving.engine.state import Columns, Core, Kept, new_batch
 from tierlab.simulator.serving.engine.watched import new_each, new_happened
 from tierlab.simulator.serving.memory import KvPool
+from tierlab.simulator.serving.reads import Reads
 from tierlab.simulator.serving.requests import Requests, own
 from tierlab.simulator.serving.sessions import SessionTree
 from tierlab.traces.schema import Trace
@@ -89,7 +90,7 @@ def new_core(
     names: Names | None,
     engine: EngineSection,
     pool: KvPool,
-    reads: tuple[Floats, Floats],
+    reads: Reads,
     kept: Kept = EVERYTHING,
     lists_evicted: bool = False,
     first_launch_s: float = 0.0,
@@ -102,8 +103,7 @@ def new_core(
     names
         None where the design keeps nothing for other requests.
     reads
-        float64[longest + 1] twice, KV bytes that a decode and a chunk of a prompt read, on all
-        GPUs (`reads.bytes_read`).
+        What attention reads (`reads.bytes_read`); replicas share it.
     kept
         What the design leaves of contexts.
     lists_evicted
@@ -134,9 +134,9 @@ def new_core(
         by_source=np.zeros((state.SOURCES, state.MOST_STEPS)),
         busy=np.zeros(state.SOURCES),
         kept=kept,
-        seen=reads[1],
-        reads=reads[0],
-        reads_before=np.cumsum(reads[0]),
+        seen=reads.chunk,
+        reads=reads.decode,
+        reads_before=reads.before,
         done=np.zeros(4 * seats, np.int64),
         started=np.zeros(seats, np.int64),
         filled=np.zeros((4 * seats, 3), np.int64),

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tierlab.simulator.serving.axis import below, nearest
+from tierlab.simulator.serving.chunktable import PER_PART
 from tierlab.simulator.serving.engine.keeping import kept
 from tierlab.simulator.serving.engine.state import SOURCES, STEPS, Core
-from tierlab.simulator.serving.lookup import along, finish, nearest, over, value
+from tierlab.simulator.serving.lookup import PART, along, finish, over, value
+from tierlab.simulator.serving.together import QUERIES, SOURCE, attention_s
 
 Floats = NDArray[np.float64]
-PART = 1024
-"""Token counts that are predicted together."""
 DENSE = 1 << 20
-"""`MISSING` is a decode batch, or this plus a part of the token counts."""
+CHUNK = 1 << 21
+"""`MISSING` is a decode batch, or one of these plus a part of the token counts or the chunks."""
 
 
 class OpClock(NamedTuple):
@@ -36,9 +39,12 @@ class OpClock(NamedTuple):
     works
         float64[sequences + 1, 1, SOURCES, keys], what policies run beside a batch of decodes, by
         the tokens that were kept; no length where they run nothing.
-    chunk, ending, once
-        float64[SOURCES, queries, keys], of a chunk and of a prompt's last; float64[SOURCES], what
-        of it all chunks of a step share.
+    chunk, ending, chunk_known, once
+        float64[SOURCES, queries, keys], of a chunk and of a prompt's last; uint8[parts];
+        float64[SOURCES], what of it all chunks of a step share.
+    together, rules
+        float64[3, keys] and float64[rules], what decodes cost in a launch with chunks
+        (`serving.together`); no rules where they have their own.
     before, beside
         float64[sequences + 1], the host's work before the device and beside it.
     launch, launch_alone
@@ -57,7 +63,10 @@ class OpClock(NamedTuple):
     works: Floats
     chunk: Floats
     ending: Floats
+    chunk_known: NDArray[np.uint8]
     once: Floats
+    together: Floats
+    rules: Floats
     before: Floats
     beside: Floats
     launch: Floats
@@ -125,6 +134,9 @@ def mixed_seconds(clock: OpClock, core: Core) -> int:
     tokens, sequences = decodes, decodes + chunks
     for i in range(chunks):
         tokens += batch.tokens[i]
+        part = below(clock.queries, batch.tokens[i]) // PER_PART
+        if not clock.chunk_known[part]:
+            return CHUNK + part
     if not clock.dense_known[tokens // PART]:
         return DENSE + tokens // PART
     if decodes and not clock.decode_known[decodes]:
@@ -140,7 +152,31 @@ def mixed_seconds(clock: OpClock, core: Core) -> int:
             took += over(clock.queries, clock.keys, table, source, new, past)
         core.by_source[source, 0] = took
     if decodes:
+        whole = len(clock.rules) > 0 and len(core.kept.keys) == 0
+        shared = int(clock.rules[SOURCE]) if whole else -1
+        took = core.by_source[shared, 0]
         _add_decodes(clock, core, decodes, core.reg[STEPS])
+        if shared >= 0:
+            fixed = clock.dense[shared, tokens] + clock.head[shared, sequences]
+            both = _together(clock, core, took - fixed, clock.once[shared])
+            core.by_source[shared, 0] = fixed + both
     beside = clock.beside[sequences] + clock.launch[tokens]
     finish(core.by_source, core.seconds, core.reg[STEPS], clock.before[sequences], beside)
     return -1
+
+
+def _together(clock: OpClock, core: Core, chunks: float, once: float) -> float:
+    """Return the attention of chunks and decodes in one launch."""
+    batch, tiles, most = core.batch, 0.0, 0.0
+    for i in range(batch.number[1]):
+        mine = ceil(batch.tokens[i] / clock.rules[QUERIES])
+        tiles += mine
+        most = max(most, mine)
+    decodes, total, longest = batch.number[0], 0.0, 0.0
+    for i in range(decodes):
+        seen = core.r.computed[batch.decodes[i]] + 1.0
+        total += seen
+        longest = max(longest, seen)
+    mean = total / decodes
+    lines, rules = clock.together, clock.rules
+    return attention_s(clock.keys, lines, rules, chunks, once, tiles, most, decodes, mean, longest)

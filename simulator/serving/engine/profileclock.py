@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tierlab.simulator.serving.axis import below
 from tierlab.simulator.serving.engine.state import SOURCES, STEPS, Core
-from tierlab.simulator.serving.lookup import below, finish
+from tierlab.simulator.serving.lookup import finish
 
 Floats = NDArray[np.float64]
 CALIBRATED = 1

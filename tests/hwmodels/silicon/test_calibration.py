@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tierlab.hwmodels.catalogue import load_device, load_system
+from tierlab.hwmodels.time.silicon.boost import Boosting, grow
 from tierlab.hwmodels.time.silicon.calibration import SHIPPED, Calibration, dump, load
 from tierlab.hwmodels.time.silicon.fit import Options, fit
 from tierlab.hwmodels.time.silicon.make import calibration_for, of_calibration, silicon
@@ -22,7 +23,10 @@ FILES = sorted(SHIPPED.glob("*.json"))
 
 @pytest.fixture(scope="session")
 def made(synthetic, machine) -> Calibration:
-    return Calibration("H200", "test", (fit(synthetic("gemm"), machine, Options()),))
+    one = fit(synthetic("gemm"), machine, Options())
+    x = np.linspace(0.0, 12.0, 60)
+    trees = grow({"m": x, "n": x, "k": x}, np.sin(x) / 20.0, Boosting(trees=5))
+    return Calibration("H200", "test", (replace(one, trees=trees),))
 
 
 def gemm(**columns: object) -> OpTable:
@@ -66,7 +70,7 @@ BAD = {
     "schedule": (lambda d: d["kernels"][0].update(schedule="x"), "schedule is 'x'"),
     "band": (lambda d: d["kernels"][0].update(p10=[1.2, 1.0, 1.0]), "p10: value 1.2"),
     "short band": (lambda d: d["kernels"][0].update(p90=[1.2]), "p90 is [1.2]"),
-    "few edges": (trees(edges=[3]), "names, edges of 1"),
+    "few edges": (trees(edges=[3]), "3 names, edges of 1"),
     "edges": (trees(edges=[0.5]), "edges are no counts"),
     "many edges": (trees(edges=[999]), "edges are no counts"),
     "damaged": (trees(packed="0"), "packed is damaged"),

@@ -6,6 +6,8 @@ import pytest
 
 from tierlab.hwmodels.catalogue import load_system
 from tierlab.hwmodels.time.silicon.calibration import Calibration, dump, load
+from tierlab.hwmodels.time.silicon.calibration_reader import Reader
+from tierlab.hwmodels.time.silicon.collective import one_stage
 from tierlab.hwmodels.time.silicon.fit import Options, fit
 from tierlab.hwmodels.time.silicon.holdout import split
 from tierlab.hwmodels.time.silicon.make import of_calibration
@@ -13,6 +15,7 @@ from tierlab.hwmodels.time.silicon.measured import KernelKey, Measured
 from tierlab.hwmodels.time.silicon.others import TABLES, moe, nccl, read_others
 from tierlab.hwmodels.time.silicon.registry import KERNELS
 from tierlab.hwmodels.time.times import CALIBRATED, DATASHEET
+from tierlab.kernels.base.errors import BadInput
 from tierlab.kernels.ops.table import OpTable
 
 LENGTHS = (1, 16, 200, 1024, 4096)
@@ -181,3 +184,35 @@ def test_tables_are_found_by_kind_framework_and_version(tmp_path):
     assert older.seconds.tolist() == [1e-3, 1e-3]
     assert read_others("h200_sxm", "sglang", None, tmp_path) == []
     assert len({t.file for t in TABLES}) == len(TABLES)
+
+
+def test_a_parameter_that_came_later_is_what_it_was_without():
+    """Collectives fitted before `wider` and `soft`: the harder of two protocols, alike for all."""
+    kernel = KERNELS["all_reduce"]
+    given = {name: p.start for name, p in kernel.parameters.items() if p.absent is None}
+    table = {"parameters": given}
+    found = Reader("c.json")._parameters(table, kernel, "kernel 1")
+    assert found == given | {"wider": 1.0, "soft": 1e3}
+    with pytest.raises(BadInput, match="'ring_gbs' is missing"):
+        Reader("c.json")._parameters(
+            {"parameters": {k: v for k, v in given.items() if k != "ring_gbs"}}, kernel, "kernel 1"
+        )
+
+
+@pytest.mark.parametrize(
+    ("devices", "kib", "one"),
+    [(2, 9999, True), (4, 511, True), (4, 512, False), (8, 255, True), (8, 256, False)],
+)
+def test_vllms_all_reduce_takes_one_stage_for_small_messages(devices, kib, one):
+    ops = OpTable.build("all_reduce", "bf16", devices=devices, bytes=kib * 1024.0)
+    assert one_stage(ops)[0] == one
+
+
+def test_twice_the_devices_may_halve_the_rate(machine):
+    """As on PCIe, where the public L40S tables show 19, 3.7 and 1.9 GB/s on 2, 4 and 8."""
+    kernel = KERNELS["all_reduce"]
+    p = {name: parameter.start for name, parameter in kernel.parameters.items()}
+    ops = OpTable.build("all_reduce", "bf16", devices=[2, 4, 8], bytes=1e9)
+    alike = kernel.seconds(ops, machine, "both", p)
+    halved = kernel.seconds(ops, machine, "both", p | {"wider": 0.5})
+    np.testing.assert_allclose(halved / alike, [1.0, 2.0, 4.0], rtol=0.01)

@@ -38,7 +38,7 @@ def test_growing_is_repeatable_and_its_seed_matters():
 
 
 def test_few_points_get_few_trees():
-    assert Boosting(trees=400).for_points(80).trees == 8
+    assert Boosting(trees=400).for_points(80).trees == 40
     assert Boosting(trees=400).for_points(10**6).trees == 400
 
 

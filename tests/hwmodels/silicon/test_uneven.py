@@ -10,7 +10,7 @@ from tierlab.hwmodels.time.silicon.decode import DECODE
 from tierlab.hwmodels.time.silicon.fit import Options, fit
 from tierlab.hwmodels.time.silicon.machine import machine_of
 from tierlab.hwmodels.time.silicon.profiled import read_profile
-from tierlab.hwmodels.time.silicon.uneven import even, longest
+from tierlab.hwmodels.time.silicon.uneven import even, of_longest
 from tierlab.kernels.ops.table import OpTable
 
 START = {name: p.start for name, p in DECODE.parameters.items()}
@@ -34,7 +34,7 @@ def test_longer_longest_sequences_take_longer(schedule, machine):
 def test_what_is_left_runs_at_one_sm_s_pace(machine):
     ops = decode(60.0)
     seconds = DECODE.seconds(ops, machine, "none", START | {"power": 9.0, "block128": 5.0})
-    bytes_left = (longest(ops) - 1024.0) * 128 * 4
+    bytes_left = (of_longest(ops)["kv_len"] - 1024.0) * 128 * 4
     assert seconds[0] == pytest.approx(bytes_left[0] / (START["sm_gbs"] * 1e9), rel=0.4)
 
 

@@ -131,6 +131,10 @@ BAD = {
     "hardware": (("--device", "cpu", "--hardware", "H201"), "--hardware: unknown"),
     "system": (("--device", "cpu", "--system", "h200_sxm"), "--system: goes with --from only"),
     "quick": (("--from", "x.csv", "--quick"), "--quick: goes with --device only"),
+    "no files": (
+        ("--device", "cuda:0", "--files", "."),
+        "--files: a GPU is measured without files",
+    ),
 }
 
 
@@ -186,7 +190,8 @@ def measured(tmp_path):
     return rows
 
 
-def test_a_table_reads_the_file(measured, tmp_path) -> None:
+@pytest.mark.parametrize("name", ["table:", ""])
+def test_a_table_reads_the_file(measured, tmp_path, name: str) -> None:
     import numpy as np
 
     from tierlab.hwmodels.catalogue import load_system
@@ -194,7 +199,7 @@ def test_a_table_reads_the_file(measured, tmp_path) -> None:
     from tierlab.kernels.ops.table import OpTable
 
     gpu = load_system(str(tmp_path / "my-cpu.toml"), "H").gpu
-    model = time_model(f"table:{tmp_path / 'm.json'}", gpu, None, "time")
+    model = time_model(f"{name}{tmp_path / 'm.json'}", gpu, None, "time")
     decodes = [r for r in measured if r["operation"] == "decode"]
     names = ("batch", "q_len", "kv_len", "heads", "kv_heads", "head_dim")
     columns = {n: [r[n] for r in decodes] for n in names}

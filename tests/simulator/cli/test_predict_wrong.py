@@ -1,10 +1,11 @@
-"""`tierlab predict` and `calibrate` on wrong files: one clear line, exit 2, nothing half written."""
+"""`predict`, `calibrate` and `validate` on wrong input: one line, exit 2, nothing half written."""
 
 import json
 import re
 
 import pytest
 
+from tierlab.hwmodels.time.silicon import others
 from tierlab.hwmodels.time.silicon.calibration import SHIPPED
 from tierlab.simulator.cli.main import run_cli
 
@@ -110,6 +111,10 @@ CALIBRATE = {
     "another device": (("--from", "p", "--hardware", "H200"), "is of NVIDIA GeForce RTX 4090"),
     "nothing to fit": (("--from", "p", "--op", "all_reduce"), "has none of all_reduce"),
     "onto another": (("--from", "p", "--onto", "h200.json"), "not of 'RTX-4090'"),
+    "device's option": (("--from", "t.csv", "--budget", "0"), "--budget: goes with --device only"),
+    "source's option": (("--device", "cpu", "--op", "gemm"), "--op: goes with --from only"),
+    "its default": (("--device", "cpu", "--framework", "vllm"), "--framework: goes with --from"),
+    "tables' option": (("--from", "t.csv", "--system", "x"), "goes with --from aiconfigurator"),
 }
 
 
@@ -143,3 +148,8 @@ def test_a_profile_in_milliseconds_is_refused(refused, tmp_path):
     path = tmp_path / "p" / "attention.csv"
     path.write_text(path.read_text().replace(",1024,", ",16,").replace(",1", ",1000000"))
     refused("of this device", "calibrate", "--from", "p", "-o", "o.json")
+
+
+def test_nothing_to_validate_is_refused(refused, monkeypatch):
+    monkeypatch.setattr(others, "read_public", lambda *_: [])
+    refused("no table of gemm", "validate", "--system", "l40s", "--op", "gemm", "-o", "v")

@@ -27,6 +27,7 @@ KEYS = {
     "usd_per_million_output_tokens",
     "joules_per_output_token",
     "sources",
+    "copies",
 }
 
 

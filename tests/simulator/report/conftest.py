@@ -1,4 +1,4 @@
-"""Small runs and a small sweep on disk, made once; the command in this process; a browser."""
+"""Small runs and a small sweep on disk, made once; a browser."""
 
 import html
 import json
@@ -58,19 +58,6 @@ def swept(tmp_path_factory):
     (place / "sweep.toml").write_text(SWEEP)
     assert run_cli(["sweep", str(place / "sweep.toml"), "-o", str(place / "out")]) == 0
     return place / "out"
-
-
-@pytest.fixture
-def cli(tmp_path, monkeypatch, capsys):
-    """Return a function that runs `tierlab` here: (exit status, stdout, stderr)."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments):
-        status = run_cli([str(each) for each in arguments])
-        out = capsys.readouterr()
-        return status, out.out, out.err
-
-    return call
 
 
 @pytest.fixture

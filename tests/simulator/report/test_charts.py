@@ -7,18 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tierlab.simulator.report.charts import (
-    Axis,
-    Bar,
-    Bars,
-    Chart,
-    Line,
-    clock,
-    draw,
-    draw_bars,
-    linear,
-    logarithmic,
-)
+from tierlab.simulator.report.axes import Axis, clock, linear, logarithmic
+from tierlab.simulator.report.charts import Bar, Bars, Chart, Line, draw, draw_bars
 
 NUMBERS = st.lists(st.floats(0, 1e15), min_size=1, max_size=20).map(np.array)
 

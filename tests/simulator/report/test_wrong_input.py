@@ -53,6 +53,29 @@ def test_a_run_with_a_file_gone(cli, tmp_path, copy, name):
     assert "copy" in refused(cli, tmp_path, "copy")
 
 
+@pytest.mark.parametrize("key", ["scenario", "resolved", "inputs"])
+def test_a_manifest_whose_table_is_none(cli, tmp_path, copy, key):
+    path = copy / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: 5}))
+    assert f"no table {key}" in refused(cli, tmp_path, "copy")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("points.parquet", "x"),
+        ("manifest.json", "[]"),
+        ("choice.json", "[]"),
+        ("choice.json", '{"objectives": [{"name": 3}], "where": []}'),
+        ("choice.json", '{"objectives": [], "where": ["?"]}'),
+    ],
+)
+def test_a_damaged_sweep(cli, tmp_path, swept, name, text):
+    folder = shutil.copytree(swept, tmp_path / "damaged")
+    (folder / name).write_text(text)
+    refused(cli, tmp_path, "damaged")
+
+
 @pytest.mark.parametrize("key", ["tokens", "links", "ttft_s"])
 def test_a_summary_without_a_key(cli, tmp_path, copy, key):
     path = copy / "summary.json"

@@ -94,9 +94,13 @@ def test_the_first_launch_blocks_the_host(trace, served, overlaps):
     assert found.last_token_s.tolist() == pytest.approx([8.0, 8.0])
 
 
-def test_ragged_chunks_and_decodes_share_a_step(trace):
+@pytest.mark.parametrize(
+    ("times", "hardware"), [("roofline", "H200"), ("silicon", "H200"), ("silicon", "RTX-4090")]
+)
+def test_ragged_chunks_and_decodes_share_a_step(trace, times, hardware):
     """Three requests at once: the first step has chunks of 300, 150 and 62 tokens."""
-    made = scenario({"name": "vllm-v1", "request_s": 0, "token_s": 0}, async_scheduling=False)
+    host = {"name": "vllm-v1", "request_s": 0, "token_s": 0}
+    made = scenario(host, hardware=hardware, times=times, async_scheduling=False)
     parts = build(made)
     run = serve(made, parts, trace([0.0] * 3, [300, 150, 100], [5, 5, 5]))
     timer, none = step_timer(made, parts), np.zeros(0, np.int64)

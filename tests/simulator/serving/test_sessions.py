@@ -20,6 +20,13 @@ def test_sessions_start_as_logged_where_the_log_says_when(trace, served):
     assert closed(served, requests).arrival_s.tolist() == [0.0, 3.0, 7.0]
 
 
+def test_no_session_starts_before_its_time(trace, served):
+    """1.13 + (9.58837269416278 - 1.13) is less than 9.58837269416278."""
+    starts = [0.0, 1.13, 9.58837269416278]
+    requests = trace(starts, [10] * 3, [1] * 3)
+    assert (closed(served, requests, session_starts="trace").arrival_s >= starts).all()
+
+
 def test_sessions_that_the_log_starts_at_once_start_by_a_poisson_process(trace, served):
     n = 400
     found = closed(served, trace([0.0] * n, [1] * n, [1] * n), sessions_per_s=0.05)

@@ -1,8 +1,6 @@
-"""A sweep of small simulations in the test's own folder, and the command in this process."""
+"""A sweep of small simulations in the test's own folder."""
 
 import pytest
-
-from tierlab.simulator.cli.main import run_cli
 
 SWEEP = """
 title = "batch and block size"
@@ -24,16 +22,3 @@ def sweep_file(tmp_path):
     file = tmp_path / "sweep.toml"
     file.write_text(SWEEP)
     return file
-
-
-@pytest.fixture
-def cli(tmp_path, monkeypatch, capsys):
-    """Return a function that runs `tierlab` here: (exit status, stdout, stderr)."""
-    monkeypatch.chdir(tmp_path)
-
-    def call(*arguments):
-        status = run_cli([str(each) for each in arguments])
-        out = capsys.readouterr()
-        return status, out.out, out.err
-
-    return call

@@ -137,3 +137,38 @@ def test_a_rate_is_not_sought_in_a_closed_loop(cli, tmp_path):
     base = GOOD["scenario"].replace("generator", 'arrivals = "closed", generator')
     file = written(tmp_path, scenario=base)
     assert "closed loop" in refused(cli, "sweep", file, "--max-rate", "--where", "ttft_p99_s<=1")
+
+
+@pytest.fixture
+def finished(cli, tmp_path):
+    status, *_ = cli("sweep", written(tmp_path), "-o", "out", "--json")
+    assert status == 0
+    return tmp_path / "out"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("points.parquet", "x"),
+        ("manifest.json", "[]"),
+        ("manifest.json", "{}"),
+        ("manifest.json", '{"axes": [], "objective": [1], "where": []}'),
+    ],
+)
+def test_a_damaged_sweep_to_choose_from(cli, finished, name, text):
+    (finished / name).write_text(text)
+    assert name in refused(cli, "choose", "out")
+
+
+@pytest.mark.parametrize(("name", "text"), [("points.parquet", "x"), ("sweep.json", "[]")])
+def test_a_damaged_sweep_is_not_resumed(cli, tmp_path, finished, name, text):
+    (finished / name).write_text(text)
+    assert name in refused(cli, "sweep", tmp_path / "s.toml", "-o", "out", "--resume")
+
+
+def test_a_damaged_part_is_named(cli, tmp_path, finished):
+    (finished / "manifest.json").unlink()
+    (finished / "parts").mkdir()
+    (finished / "parts" / "000000.parquet").write_text("x")
+    err = refused(cli, "sweep", tmp_path / "s.toml", "-o", "out", "--resume")
+    assert "000000.parquet is damaged" in err

@@ -1,0 +1,69 @@
+"""FlashAttention 2's decode, as vLLM runs it: ragged batches over a paged cache.
+
+Query heads of a KV head are packed into one tile only where heads are grouped and no window is set
+(``seqlenq_ngroups_swapped`` in ``csrc/flash_attn/flash_api.cpp``); elsewhere each query head is a
+tile. Packed tiles alone are split, as `num_splits_heuristic` says for two CTAs an SM. Packing swaps
+two axes, which copies queries in and outputs out once there are several sequences and KV heads.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tierlab.hwmodels.time.silicon.kernel import Floats
+from tierlab.kernels.ops.table import OpTable
+
+MOST_SPLITS = 128
+COPIES = 2.0
+"""Kernels that packing costs: queries in, outputs out."""
+_FULL = 0.8
+_NEAR = 0.85
+_CTAS = 2.0
+
+
+def packs(ops: OpTable) -> NDArray[np.bool_]:
+    """Return where the query heads of a KV head share a tile, bool[n]."""
+    found: NDArray[np.bool_] = (ops["heads"] > ops["kv_heads"]) & (ops["window"] == 0)
+    return found
+
+
+def copies(ops: OpTable) -> Floats:
+    """Return the kernels that only copy, float64[n]."""
+    moved = packs(ops) & (ops["q_len"] == 1) & (ops["batch"] > 1) & (ops["kv_heads"] > 1)
+    return np.where(moved, COPIES, 0.0)
+
+
+def keys_of_block(ops: OpTable) -> Floats:
+    """Return the keys of a block of the splitting kernel, by head width, float64[n]."""
+    dim = ops["head_dim"]
+    return np.where(dim <= 64, 256.0, np.where(dim <= 128, 128.0, 64.0))
+
+
+def splits(tiles: Floats, blocks: Floats, sms: float) -> Floats:
+    """Return the CTAs that share a packed tile of so many blocks, float64[n]."""
+    table = _table(_CTAS * sms)
+    row = np.minimum(tiles, len(table) - 1.0).astype(np.int64)
+    column = np.minimum(blocks, MOST_SPLITS).astype(np.int64)
+    return np.where(tiles >= _FULL * _CTAS * sms, 1.0, table[row, column])
+
+
+@lru_cache(maxsize=8)
+def _table(room: float) -> NDArray[np.float64]:
+    """Return the splits by tiles and by blocks.
+
+    The fewest that come within 85% of the best filling, among those that shorten the loop.
+    """
+    made = np.ones((int(np.ceil(_FULL * room)) + 1, MOST_SPLITS + 1))
+    tiles = np.arange(1.0, len(made))[:, None]
+    for blocks in range(1, MOST_SPLITS + 1):
+        count = np.arange(1.0, min(blocks, int(room)) + 1.0)
+        loop = np.ceil(blocks / count)
+        shorter = np.append(True, loop[1:] != loop[:-1])
+        waves = tiles * count / room
+        filled = np.where(shorter, waves / np.ceil(waves), 0.0)
+        best = filled.max(axis=1, keepdims=True)
+        made[1:, blocks] = 1.0 + np.argmax(filled >= _NEAR * best, axis=1)
+    return made

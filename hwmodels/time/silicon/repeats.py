@@ -1,0 +1,52 @@
+"""Rows that repeat the one before: a kernel model is asked once for each run of them.
+
+Tables of steps repeat themselves: a KV write does not depend on the keys that are there, batches
+are padded to captured sizes, and no kernel model reads how far lengths spread.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tierlab.kernels.ops.table import COLUMNS, OPS, OpTable
+
+_ATTENTION = (
+    "batch", "q_len", "kv_len", "heads", "kv_heads", "head_dim", "v_head_dim", "window",
+    "latent_rank",
+)  # fmt: skip
+_RECURRENT = ("batch", "q_len", "kv_len", "heads", "kv_heads", "head_dim", "state_size", "n")
+_COLLECTIVE = ("devices", "bytes")
+READS: dict[str, tuple[str, ...]] = {
+    "gemm": ("m", "n", "k"),
+    "grouped_gemm": ("m", "n", "k", "experts", "top_k"),
+    "prefill_attention": _ATTENTION,
+    "decode_attention": _ATTENTION,
+    "mamba_prefill": _RECURRENT,
+    "mamba_decode": _RECURRENT,
+    "elementwise": ("m", "bytes"),
+    "all_reduce": _COLLECTIVE,
+    "all_gather": _COLLECTIVE,
+    "reduce_scatter": _COLLECTIVE,
+    "all_to_all": _COLLECTIVE,
+}
+"""Operation -> the columns that its kernel models read."""
+_PLACES = {op: [COLUMNS.index(name) for name in names] for op, names in READS.items()}
+
+
+def run_starts(ops: OpTable, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Say which of some rows of one operation differ from the row before, bool[rows].
+
+    Parameters
+    ----------
+    rows
+        Places in `ops`, not empty.
+    """
+    starts = np.zeros(len(rows), np.bool_)
+    starts[0] = True
+    columns = [ops.dtype, ops.kv_dtype]
+    columns += [ops.values[place] for place in _PLACES[OPS[ops.op[rows[0]]]]]
+    for column in columns:
+        values = column[rows]
+        starts[1:] |= values[1:] != values[:-1]
+    return starts

@@ -1,0 +1,1 @@
+"""Measured transfers: what a device really did in place of what its data sheet says."""

@@ -1,0 +1,89 @@
+"""What kernels' sources say of their tiles, splits and launches, and which kernel a GPU runs."""
+
+import math
+
+import numpy as np
+import pytest
+
+from tierlab.hwmodels.catalogue import load_device
+from tierlab.hwmodels.time.silicon import engines, flash2
+from tierlab.hwmodels.time.silicon.machine import machine_of
+from tierlab.hwmodels.time.silicon.make import calibration_for, of_calibration
+from tierlab.hwmodels.time.silicon.registry import KERNELS
+from tierlab.kernels.ops.table import OpTable
+
+
+def decode(kv_dtype="bf16", **columns):
+    shape = {"q_len": 1, "heads": 32, "kv_heads": 8, "head_dim": 128} | columns
+    return OpTable.build("decode_attention", "bf16", kv_dtype, **shape)
+
+
+def gpu(name):
+    return machine_of(load_device(name, "test"))
+
+
+def heuristic(tiles, sms, blocks):
+    """FlashAttention 2's num_splits_heuristic, in its own order."""
+    if tiles >= 0.8 * sms:
+        return 1
+    most = min(128, sms, blocks)
+    eligible = [n < 2 or math.ceil(blocks / n) != math.ceil(blocks / (n - 1)) for n in range(129)]
+    filled = {
+        n: (tiles * n / sms) / math.ceil(tiles * n / sms) for n in range(1, most + 1) if eligible[n]
+    }
+    return next(n for n, f in filled.items() if f >= 0.85 * max(filled.values()))
+
+
+@pytest.mark.parametrize("sms", [108, 142])
+def test_flash2_splits_as_its_source_does(sms):
+    rng = np.random.default_rng(0)
+    tiles = rng.integers(1, 3 * sms, 200)
+    blocks = rng.integers(1, 128, 200)
+    ours = flash2.splits(tiles.astype(float), blocks.astype(float), sms)
+    assert list(ours) == [
+        heuristic(int(t), 2 * sms, int(b)) for t, b in zip(tiles, blocks, strict=True)
+    ]
+
+
+def test_flash2_copies_where_packing_swaps_axes_of_several_sequences_and_kv_heads():
+    ops = decode(batch=[1, 2, 2, 2], kv_heads=[8, 8, 1, 32], kv_len=1024)
+    assert list(flash2.copies(ops)) == [0.0, 2.0, 0.0, 0.0]
+    assert flash2.copies(decode(batch=2, kv_len=1024, window=128))[0] == 0.0
+    p = {n: q.start for n, q in KERNELS["decode_attention"].parameters.items()}
+    a100 = gpu("A100-80G")
+    one, two = KERNELS["decode_attention"].seconds(
+        decode(batch=[1, 2], kv_len=16), a100, "flash2", p
+    )
+    copies_s = 2 * p["pass_us"] * 1e-6 * (2e9 / a100.clock_hz) ** 0.5
+    assert two - one > 0.9 * copies_s
+
+
+def test_a_window_reaches_one_block_where_it_ends_on_one_and_two_elsewhere():
+    ops = decode(batch=1, kv_len=[1024, 1025, 100], window=128)
+    assert list(engines.cut("flash2", ops, gpu("L40S")).blocks) == [1.0, 2.0, 1.0]
+
+
+def test_trtllm_takes_as_many_ctas_a_sequence_as_sms_are_left():
+    ops = decode(batch=[1, 4, 32], kv_len=65536)
+    cut = engines.cut("trtllm", ops, gpu("B200"))
+    assert list(cut.tiles) == [8.0, 32.0, 256.0]
+    assert list(cut.splits) == [18.0, 4.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("name", "wide", "narrow"),
+    [
+        ("H100", "flash3", "flash3"),
+        ("B200", "trtllm", "trtllm"),
+        ("L40S", "flash2", "flashinfer"),
+        ("RTX-PRO-6000", "flash2", "flashinfer"),
+    ],
+)
+def test_each_generation_runs_its_kernels(name, wide, narrow):
+    assert engines.engine(gpu(name), eight=False) == wide
+    assert engines.engine(gpu(name), eight=True) == narrow
+    device = load_device(name, "test")
+    model = of_calibration(calibration_for(device, None, "x", datasheet=True), device, None)
+    for stored, kernel in (("bf16", wide), ("fp8", narrow)):
+        _, member = model.explain(decode(stored, batch=4, kv_len=4096))
+        assert model.kernels()[member[0]].endswith(f"pooled {kernel}")
