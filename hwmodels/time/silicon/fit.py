@@ -19,7 +19,7 @@ from tierlab.hwmodels.time.silicon.kernel import ENGINE, Kernel
 from tierlab.hwmodels.time.silicon.machine import Machine
 from tierlab.hwmodels.time.silicon.measured import Measured
 from tierlab.hwmodels.time.silicon.registry import KERNELS
-from tierlab.hwmodels.time.silicon.spread import bands, folds, spread_bands, unseen
+from tierlab.hwmodels.time.silicon.spread import NARROWER, bands, folds, spread_bands, unseen
 from tierlab.hwmodels.time.silicon.trees import Forest
 from tierlab.kernels.base.errors import BadInput
 
@@ -176,9 +176,11 @@ def _leftover(
     fold = folds(data.groups(), how.seed)
     said = unseen(features, residuals, fold, boosting, how.seed)
     tell = np.median(np.abs(residuals - said)) <= np.median(np.abs(residuals))
-    said = said if tell else np.zeros(len(said))
-    band = spread_bands(features, residuals - said, formula * np.exp(said), fold, how.seed)
-    return grow(features, residuals, boosting, how.seed) if tell else None, band
+    if not tell:
+        return None, spread_bands(features, residuals, formula, fold, how.seed)
+    left, predicted = residuals - said, formula * np.exp(said)
+    band = spread_bands(features, left, predicted, fold, how.seed, NARROWER)
+    return grow(features, residuals, boosting, how.seed), band
 
 
 def fit_all(

@@ -51,26 +51,33 @@ def unseen(
 
 
 def spread_bands(
-    features: Features, left: Floats, predicted: Floats, fold: NDArray[np.int64], seed: int
+    features: Features,
+    left: Floats,
+    predicted: Floats,
+    fold: NDArray[np.int64],
+    seed: int,
+    narrower: float = 1.0,
 ) -> Bands:
-    """Return the bands of a fit with trees.
+    """Return the bands of a fit, with the shape's share in them.
 
     Parameters
     ----------
     features
         Name -> float64[n].
     left
-        float64[n], log(measured / predicted) by trees that did not see the row's fold.
+        float64[n], log(measured / predicted), by trees that did not see the row's fold if any.
     predicted
-        float64[n], s, by the same trees.
+        float64[n], s, likewise.
     fold, seed
         Of each row; of the draws.
+    narrower
+        Scales the logarithms of the band: `NARROWER` where trees saw less than the last ones.
     """
     sizes = np.log(np.abs(left) + _SMALL)
     sizes -= np.median(sizes)
     how = _SIZES.for_points(len(left))
     alike = left / np.exp(unseen(features, sizes, fold, how, seed))
-    made = bands(alike, predicted, NARROWER)
+    made = bands(alike, predicted, narrower)
     return Bands(made.p10, made.p90, grow(features, sizes, how, seed))
 
 
