@@ -32,8 +32,8 @@ _SAME = {"fp16": "bf16"}
 _ATTENTION = ("prefill_attention", "decode_attention")
 _PLAIN = np.array([op not in ("gemm", "grouped_gemm", *_ATTENTION) for op in OPS])
 """Operations that one kernel does in every dtype: they move bytes."""
-_STRETCH = 1.5
-"""Factor on the width of an extrapolated row's band (assumption, 2026-11-21)."""
+_WIDTHS = np.array([[1.0], [1.5]])
+"""Of a row's band, within and beyond what was measured; the latter an assumption (2026-11-21)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +59,9 @@ class Silicon:
     def __init__(self, calibration: Calibration, machine: Machine, fallback: TimeModel) -> None:
         self._calibration, self._machine, self._fallback = calibration, machine, fallback
         self._members = _defaults(calibration.kernels)
+        self._of_code = np.full(_code(len(OPS), 0, 0, False, False), -1, np.int32)
+        for g, member in enumerate(self._members):
+            self._of_code[member.code] = g
         self._source = DATASHEET if calibration.device == ANY_DEVICE else CALIBRATED
 
     @property
@@ -131,9 +134,7 @@ class Silicon:
         return [f"{k.framework} {k.version} {k.kernel}" for k in keys]
 
     def _member(self, ops: OpTable) -> NDArray[np.int32]:
-        codes, found = _codes(ops), np.full(len(ops), -1, np.int32)
-        for g, member in enumerate(self._members):
-            found[codes == member.code] = g
+        found: NDArray[np.int32] = self._of_code[_codes(ops)]
         return found
 
     def _answer(self, out: Times, rows: NDArray[np.int64], g: int, ops: OpTable) -> None:
@@ -143,11 +144,10 @@ class Silicon:
         one, starts = self._members[g].fitted, run_starts(ops, rows)
         seconds, beyond = one.seconds(ops.take(rows[starts]), self._machine)
         run = np.cumsum(starts) - 1
-        place = stratum(seconds)
-        low, high = np.array(one.bands.p10)[place], np.array(one.bands.p90)[place]
-        wide = np.where(beyond, _STRETCH, 1.0)
+        place = beyond.astype(np.intp), stratum(seconds)
+        low, high = (np.array(b) ** _WIDTHS for b in (one.bands.p10, one.bands.p90))
         out.seconds[rows] = seconds[run]
-        out.p10[rows], out.p90[rows] = (seconds * low**wide)[run], (seconds * high**wide)[run]
+        out.p10[rows], out.p90[rows] = (seconds * low[place])[run], (seconds * high[place])[run]
         out.source[rows], out.extrapolated[rows] = self._source, beyond[run]
         out.bias_group[rows] = BIAS_GROUP + g
 
