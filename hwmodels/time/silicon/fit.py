@@ -36,6 +36,8 @@ FOLDS = 3
 NARROWER = (1.0 - 1.0 / FOLDS) ** 0.25
 """All groups teach more than the folds' did: errors fall with groups^-0.25 (within fitted groups,
 2026-11-21: powers of 0.04 to 0.35 between half and all of them)."""
+FEWEST_GROUPS = 12
+"""Groups from which on errors in those left out decide whether there are trees."""
 NARROWEST = 0.005
 """Half of a band, at least: the tables repeat no measurement, so their noise is not known."""
 _PRIOR = 0.3
@@ -172,7 +174,7 @@ def _leftover(
 ) -> tuple[Forest | None, Floats]:
     """Return the trees, and the residuals of groups that they did not see.
 
-    None where they tell less of such groups than the formula does.
+    None where they tell less of such groups than the formula does, if there are enough to say so.
     """
     if not how.trees:
         return None, residuals
@@ -185,7 +187,8 @@ def _leftover(
         seen = {name: v[~out] for name, v in features.items()}
         other = grow(seen, residuals[~out], boosting, how.seed)
         left[out] -= other({name: v[out] for name, v in features.items()})
-    if np.median(np.abs(left)) > np.median(np.abs(residuals)):
+    worse = np.median(np.abs(left)) > np.median(np.abs(residuals))
+    if worse and groups.max() + 1 >= FEWEST_GROUPS:
         return None, residuals
     return grow(features, residuals, boosting, how.seed), left
 
