@@ -33,6 +33,8 @@ FOR_SCHEDULE = 240
 FOR_TREES = 40000
 SCALE = 0.03
 """Relative error at which the loss turns from square to linear."""
+FEWEST_GROUPS = 12
+"""Groups from which on errors in those left out decide whether there are trees."""
 _PRIOR = 0.3
 MOST_STEPS = 200
 _TRIAL_STEPS = 15
@@ -167,7 +169,7 @@ def _leftover(
 ) -> tuple[Forest | None, Bands]:
     """Return the trees, and the band around what they say of groups that they did not see.
 
-    No trees where they tell less of such groups than the formula does.
+    No trees where they tell less of such groups than the formula does, if there are enough to say.
     """
     residuals = np.log(data.seconds / formula)
     if not how.trees:
@@ -175,8 +177,8 @@ def _leftover(
     boosting = Boosting().for_points(len(data))
     fold = folds(data.groups(), how.seed)
     said = unseen(features, residuals, fold, boosting, how.seed)
-    tell = np.median(np.abs(residuals - said)) <= np.median(np.abs(residuals))
-    if not tell:
+    worse = np.median(np.abs(residuals - said)) > np.median(np.abs(residuals))
+    if worse and data.groups().max() + 1 >= FEWEST_GROUPS:
         return None, spread_bands(features, residuals, formula, fold, how.seed)
     left, predicted = residuals - said, formula * np.exp(said)
     band = spread_bands(features, left, predicted, fold, how.seed, NARROWER)
