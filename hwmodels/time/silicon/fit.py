@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tierlab.hwmodels.time.silicon import engines
 from tierlab.hwmodels.time.silicon.boost import Boosting, grow
 from tierlab.hwmodels.time.silicon.fitted import Bands, Fitted, stratum
 from tierlab.hwmodels.time.silicon.kernel import ENGINE, Kernel
@@ -116,7 +117,7 @@ def fit_parameters(
         No schedule led to a minimum.
     """
     few = _drawn(parts, FOR_SCHEDULE, seed)
-    names = [s for s in kernel.schedules if s != ENGINE or len(parts) > 1]
+    names = [s for s in kernel.schedules if _may_run(s, parts)]
     tried = {s: minimise(kernel, few, s, _TRIAL_STEPS) for s in names}
     schedule = min(tried, key=lambda s: tried[s][1])
     drawn = _drawn(parts, FOR_PARAMETERS, seed)
@@ -124,6 +125,14 @@ def fit_parameters(
     if not converged:
         raise NotConverged(f"{kernel.op}, schedule {schedule}")
     return schedule, values
+
+
+def _may_run(schedule: str, parts: list[tuple[Measured, Machine]]) -> bool:
+    """Say whether to try a schedule: an engine's kernel only on the GPUs that it runs on."""
+    if schedule == ENGINE:
+        return len(parts) > 1
+    run = {engines.engine(machine, eight=engines.narrow(m.ops)) for m, machine in parts}
+    return schedule not in engines.NAMES or run == {schedule}
 
 
 def _drawn(
