@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from click.core import ParameterSource
 
 from tierlab.kernels.base.errors import BadInput
+from tierlab.simulator.cli.options import refuse
 
 
 @click.command(
@@ -101,7 +101,7 @@ def calibrate(
     if device is not None:
         from tierlab.simulator.cli.calibrate_device import calibrate_device
 
-        _refuse("--from", _FROM)
+        refuse("--from", _FROM)
         calibrate_device(
             device, output, quick=quick, files=files, budget_s=budget, only=only, skip=skip,
             hardware=hardware,
@@ -109,9 +109,9 @@ def calibrate(
         return
     from tierlab.simulator.cli.calibrate_from import SOURCES, calibrate_from
 
-    _refuse("--device", _DEVICE)
+    refuse("--device", _DEVICE)
     if source not in SOURCES:
-        _refuse(f"--from {SOURCES[0]}", _PUBLIC)
+        refuse(f"--from {SOURCES[0]}", _PUBLIC)
     calibrate_from(
         str(source),
         output,
@@ -130,12 +130,3 @@ _DEVICE = ("quick", "files", "budget", "only", "skip")
 _PUBLIC = ("system", "framework", "version", "tables")
 _FROM = (*_PUBLIC, "ops", "onto", "points")
 """Options of each way; those of `_PUBLIC` choose among public tables."""
-
-
-def _refuse(owner: str, names: tuple[str, ...]) -> None:
-    """Refuse options that were given, whatever their values, where they would not be looked at."""
-    context = click.get_current_context()
-    for option in context.command.params:
-        name = str(option.name)
-        if name in names and context.get_parameter_source(name) is not ParameterSource.DEFAULT:
-            raise BadInput(option.opts[0], f"goes with {owner} only", f"{owner}, or without it")

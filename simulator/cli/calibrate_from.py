@@ -69,10 +69,8 @@ def calibrate_from(
     wanted = _wanted(ops)
     if source in SOURCES:
         gpu, parts, how = _public(system, framework, version, tables, hardware)
-    elif Path(source).is_dir():
-        gpu, parts, how = _profile(Path(source), hardware)
     else:
-        gpu, parts, how = _own(source, hardware)
+        gpu, parts, how = of_ones_own(source, hardware)
     base = load(onto, "--onto", gpu.name) if onto else None
     parts = [p for p in parts if p.key.op in wanted]
     if not parts:
@@ -135,6 +133,26 @@ def _public(
     return gpu, kept, f"aiconfigurator --system {system} --framework {framework}"
 
 
+def of_ones_own(source: str, hardware: str | None) -> tuple[Gpu, list[Measured], str]:
+    """Return the device, the measurements of each kernel, and what to call the source.
+
+    Parameters
+    ----------
+    source
+        The path of a table, of a file of ``--device``, or of a folder with a profile.
+    hardware
+        Device of the catalogue or path of its TOML; a profile names its own.
+
+    Raises
+    ------
+    BadInput
+        The source or the device is unknown, or the source holds what no measurement can be.
+    """
+    if Path(source).is_dir():
+        return _profile(Path(source), hardware)
+    return _table(source, hardware)
+
+
 def _profile(folder: Path, hardware: str | None) -> tuple[Gpu, list[Measured], str]:
     from tierlab.hwmodels.catalogue import load_system
     from tierlab.hwmodels.time.roofline import Roofline, roofline_device
@@ -152,7 +170,7 @@ def _profile(folder: Path, hardware: str | None) -> tuple[Gpu, list[Measured], s
     return gpu, parts, f"{folder.name} (a profile)"
 
 
-def _own(source: str, hardware: str | None) -> tuple[Gpu, list[Measured], str]:
+def _table(source: str, hardware: str | None) -> tuple[Gpu, list[Measured], str]:
     from tierlab.hwmodels.catalogue import load_system
     from tierlab.hwmodels.time.roofline import Roofline, roofline_device
     from tierlab.hwmodels.time.silicon.tables import read_table

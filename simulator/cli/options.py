@@ -7,6 +7,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
+
+from tierlab.kernels.base.errors import BadInput
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -61,3 +64,18 @@ def simulation(command: F) -> F:
     for option in (bands, timeline_window, timeline, as_json, output, settings):
         command = option(command)
     return command
+
+
+def refuse(owner: str, names: tuple[str, ...]) -> None:
+    """Refuse options that were given, whatever their values, where they would not be looked at.
+
+    Raises
+    ------
+    BadInput
+        One of `names` was given on the command line; it goes with `owner`.
+    """
+    context = click.get_current_context()
+    for option in context.command.params:
+        name = str(option.name)
+        if name in names and context.get_parameter_source(name) is not ParameterSource.DEFAULT:
+            raise BadInput(option.opts[0], f"goes with {owner} only", f"{owner}, or without it")

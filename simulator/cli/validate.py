@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from tierlab.simulator.cli import options
+from tierlab.simulator.cli.options import refuse
+
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from tierlab.hwmodels.device import Gpu
     from tierlab.hwmodels.time.silicon.holdout import Row
+    from tierlab.hwmodels.time.silicon.measured import Measured
 
 SYSTEMS = ("h200_sxm", "h100_sxm", "a100_sxm", "b200_sxm", "l40s")
 
@@ -17,14 +26,18 @@ SYSTEMS = ("h200_sxm", "h100_sxm", "a100_sxm", "b200_sxm", "l40s")
     epilog="""\b
 Reads the public tables of the PyPI package aiconfigurator-core (Apache-2.0): decode and prefill
 attention, GEMM, and every other table that calibrate reads. A quarter of the groups (heads, KV
-heads, head width; n, k; ...) is left out of each fit and scored.
+heads, head width; n, k; ...) is left out of each fit and scored. With --from, measurements of your
+own: what 'tierlab calibrate --from' takes, 400 rows or more of a kernel.
 
 \b
 Examples:
   tierlab validate
+  tierlab validate --from measured.parquet --hardware ./my-gpu.toml --json
   tierlab validate --system h200_sxm --op decode_attention --points 1000 -o validation
 """,
 )
+@click.option("--from", "source", metavar="SOURCE", help="Measurements of your own.")
+@click.option("--hardware", metavar="H", help="Of --from: device of the catalogue, or its TOML.")
 @click.option(
     "--system",
     "systems",
@@ -46,32 +59,60 @@ Examples:
     "-o", "--output", "output", type=click.Path(path_type=Path), default=None, metavar="DIR",
     help="Also write validation.csv and validation.html here.",
 )  # fmt: skip
+@options.as_json
 def validate(
+    source: str | None,
+    hardware: str | None,
     systems: tuple[str, ...],
     ops: tuple[str, ...],
     framework: str,
     points: int,
     tables: Path | None,
     output: Path | None,
+    as_json: bool,
 ) -> None:
     """Say how far kernel models are from public silicon, by operation, device and stratum."""
     from tierlab.simulator.results.folder import check_target, new_folder
 
     if output is not None:
         check_target(output)
-    rows = collect(systems or SYSTEMS, ops, framework, points, tables)
-    show(rows)
+    if source is None:
+        refuse("--from", ("hardware",))
+        measured = _public(systems or SYSTEMS, framework, tables)
+    else:
+        refuse("the public tables", ("systems", "framework", "tables"))
+        measured = _own(source, hardware)
+    rows = collect(measured, ops, points)
+    if as_json:
+        click.echo(json.dumps({"strata": [asdict(r) for r in rows]}))
+    else:
+        show(rows)
     if output is not None:
         with new_folder(output) as folder:
             write(rows, folder)
 
 
+def _public(
+    systems: tuple[str, ...], framework: str, tables: Path | None
+) -> Iterator[tuple[Gpu, list[Measured]]]:
+    from tierlab.hwmodels.catalogue import load_system
+    from tierlab.hwmodels.time.silicon.aiconfigurator import DEVICES
+    from tierlab.hwmodels.time.silicon.others import read_public
+
+    for system in systems:
+        parts = read_public(system, framework, None, tables)
+        yield load_system(DEVICES.get(system, system), "--system").gpu, parts
+
+
+def _own(source: str, hardware: str | None) -> Iterator[tuple[Gpu, list[Measured]]]:
+    from tierlab.simulator.cli.calibrate_from import of_ones_own
+
+    gpu, parts, _ = of_ones_own(source, hardware)
+    yield gpu, parts
+
+
 def collect(
-    systems: tuple[str, ...],
-    ops: tuple[str, ...],
-    framework: str,
-    points: int,
-    tables: Path | None,
+    measured: Iterable[tuple[Gpu, list[Measured]]], ops: tuple[str, ...], points: int
 ) -> list[Row]:
     """Fit and score every kernel; progress goes to stderr.
 
@@ -80,21 +121,17 @@ def collect(
     BadInput
         A name is unknown, or no table that was asked for is large enough.
     """
-    from tierlab.hwmodels.catalogue import load_system
-    from tierlab.hwmodels.time.silicon.aiconfigurator import DEVICES
     from tierlab.hwmodels.time.silicon.fit import NotConverged, Options
     from tierlab.hwmodels.time.silicon.holdout import FEWEST, hold_out
     from tierlab.hwmodels.time.silicon.machine import machine_of
-    from tierlab.hwmodels.time.silicon.others import read_public
     from tierlab.hwmodels.time.silicon.registry import KERNELS
     from tierlab.kernels.base.errors import BadInput
     from tierlab.kernels.base.names import pick
 
     wanted = {pick(op, {k: k for k in KERNELS}, "--op", "operation") for op in ops} or set(KERNELS)
     rows: list[Row] = []
-    for system in systems:
-        parts = read_public(system, framework, None, tables)
-        machine = machine_of(load_system(DEVICES.get(system, system), "--system").gpu)
+    for gpu, parts in measured:
+        machine = machine_of(gpu)
         for part in parts:
             if part.key.op in wanted and len(part) >= 4 * FEWEST:
                 click.echo(f"{machine.name}: {part.key.label()}", err=True)
@@ -105,7 +142,7 @@ def collect(
     if not rows:
         what = f"no table of {', '.join(sorted(wanted))} to hold against"
         raise BadInput(
-            "--op" if ops else "--system", what, f"{4 * FEWEST} rows or more of a kernel"
+            "--op" if ops else "validate", what, f"{4 * FEWEST} rows or more of a kernel"
         )
     return rows
 
@@ -134,8 +171,6 @@ def cells(row: Row) -> list[str]:
 
 def write(rows: list[Row], folder: Path) -> None:
     """Write the table as CSV, and a page with its plot."""
-    from dataclasses import asdict
-
     import plotly.graph_objects as go
     import polars as pl
 

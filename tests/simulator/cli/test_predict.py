@@ -1,5 +1,7 @@
 """`tierlab predict` and `tierlab calibrate --from`, as a user runs them."""
 
+import json
+
 import numpy as np
 import polars as pl
 import pytest
@@ -112,6 +114,23 @@ def test_a_table_of_ones_own_becomes_a_calibration(tierlab, tmp_path):
     )
     assert wrong.returncode == 2
     assert "calibration of 'H200', not of 'L40S'" in wrong.stderr
+
+
+def test_measurements_of_ones_own_are_validated(tierlab, tmp_path):
+    m, n, k = np.meshgrid(2.0 ** np.arange(12), 512.0 * np.arange(1, 13), 1024.0 * np.arange(1, 9))
+    seconds = 6e-6 + np.maximum(n * k * 2 / 4e12, 2 * m * n * k / 6e14)
+    shape = {"m": m.ravel(), "n": n.ravel(), "k": k.ravel(), "seconds": seconds.ravel()}
+    pl.DataFrame({"op": ["gemm"] * m.size} | shape).write_parquet(tmp_path / "mine.parquet")
+    own = ("validate", "--from", "mine.parquet", "--hardware", "H200")
+    done = tierlab(*own, "--json", "-o", "page")
+    assert done.returncode == 0, done.stderr
+    strata = json.loads(done.stdout)["strata"]
+    assert sum(row["points"] for row in strata) >= 100
+    assert all(row["median"] < 0.05 for row in strata)
+    assert (tmp_path / "page" / "validation.html").exists()
+    done = tierlab(*own, "--system", "l40s", check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (2, 1)
+    assert "goes with the public tables only" in done.stderr
 
 
 WRONG = {
