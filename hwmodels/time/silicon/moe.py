@@ -1,14 +1,14 @@
 """Grouped products of routed experts: tiles of each expert's rows, over SMs.
 
-A tile may be mostly padding; the experts that are touched are read once. The schedules:
+A tile may be mostly padding; the experts that are touched are read once. Tiles are known only where
+none were tuned (`_default_tile`), so the schedules are simpler: the rows that one expert gets
+choose the height, and
 
-- ``padded``: the rows that one expert gets choose the tile's height, and the last tile is whole;
-- ``packed``: the same, but only the first tile must be whole;
-- ``by_tokens``: the tokens of the batch choose height and width, whatever an expert gets, as vLLM's
-  `get_default_config` (``fused_moe.py``) where no file was tuned for a shape.
+- ``padded``: every expert's last tile is whole;
+- ``packed``: only its first must be.
 
-Public tables hold a whole layer, two products with
-what stands between; it is shared out as their work is, two to one with a gate.
+Public tables hold a whole layer, two products with what stands between; it is shared out as their
+work is, two to one with a gate.
 """
 
 from __future__ import annotations
@@ -64,21 +64,21 @@ def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
     routed, touched = ops["m"] * ops["top_k"], np.maximum(experts_touched(ops), 1.0)
     n, k = ops["n"], ops["k"]
     rows = routed / touched
-    height, width = _tile(ops, rows, schedule)
+    height = np.select([rows <= h for h in HEIGHTS[:-1]], HEIGHTS[:-1], HEIGHTS[-1])
     high = np.maximum(rows / height, 1.0) if schedule == "packed" else np.ceil(rows / height)
-    tiles = touched * high * np.ceil(n / width)
+    tiles = touched * high * np.ceil(n / WIDTH)
     waves = tiles / machine.sms
     waves = np.maximum(1.0, waves + p["whole"] * (np.ceil(waves) - waves))
     peaks = np.array([machine.peak(d) for d in DTYPES])[ops.dtype] * p["peak"]
     share = (height / HEIGHTS[-1]) ** p["small"]
-    arithmetic_s = 2.0 * height * width * k * machine.sms / (peaks * share)
+    arithmetic_s = 2.0 * height * WIDTH * k * machine.sms / (peaks * share)
     arithmetic_s = np.maximum(arithmetic_s, k / STEP * p["step_ns"] * 1e-9)
     compute_s = waves * (arithmetic_s + p["tile_us"] * 1e-6)
     weights = touched * n * k * weight_bytes(ops)
     moved = routed * (k * DTYPE_BYTES[ops.dtype] + n * output_bytes(ops))
     drawn = np.minimum(tiles, machine.sms) * p["sm_gbs"] * 1e9
     memory_s = (weights + moved) / soft_min(p["hbm_eff"] * machine.bytes_per_s, drawn)
-    line = height * DTYPE_BYTES[ops.dtype] + width * weight_bytes(ops)
+    line = height * DTYPE_BYTES[ops.dtype] + WIDTH * weight_bytes(ops)
     stream_s = tiles * k * line / (p["l2_speed"] * machine.bytes_per_s)
     busy_s = soft_max(np.maximum(compute_s, stream_s), memory_s, p["power"])
     uneven = (k % 16 != 0) | (n % 32 != 0)
@@ -89,14 +89,15 @@ def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
     return total
 
 
-def _tile(ops: OpTable, rows: Floats, schedule: str) -> tuple[Floats, Floats]:
-    """Return height and width of a tile, for so many rows an expert."""
-    if schedule == "by_tokens":
-        tokens = ops["m"]
-        height = np.select([tokens <= most for most, _ in BY_TOKENS], [h for _, h in BY_TOKENS])
-        return height, np.where(tokens <= NARROW, NARROW, WIDTH)
-    height = np.select([rows <= h for h in HEIGHTS[:-1]], HEIGHTS[:-1], HEIGHTS[-1])
-    return height, np.full(len(rows), WIDTH)
+def _default_tile(ops: OpTable) -> tuple[Floats, Floats]:
+    """Return height and width of the tiles that vLLM takes where no file was tuned for a shape.
+
+    The tokens of the batch choose, whatever an expert gets (``fused_moe.py``,
+    `get_default_config`).
+    """
+    tokens = ops["m"]
+    height = np.select([tokens <= most for most, _ in BY_TOKENS], [h for _, h in BY_TOKENS])
+    return height, np.where(tokens <= NARROW, NARROW, WIDTH)
 
 
 def coordinates(ops: OpTable) -> Mapping[str, Floats]:
@@ -143,15 +144,20 @@ def features(
         "k_even": np.log2(np.gcd(k.astype(np.int64), _ALIGNED)),
         "n_up": rounding(n / WIDTH),
     }
-    height, width = _tile(ops, rows, "by_tokens")
-    high = np.ceil(rows / height)
-    tiles = touched * high * np.ceil(n / width) / machine.sms
-    found |= {"waves": np.log2(tiles), "up": rounding(tiles), "rows_up": high * height / rows}
-    for rise in HEIGHTS:
-        tiles = touched * np.ceil(rows / rise) * np.ceil(n / WIDTH) / machine.sms
-        found[f"waves{rise:.0f}"] = np.log2(tiles)
-        found[f"up{rise:.0f}"] = rounding(tiles)
-        found[f"rows_up{rise:.0f}"] = rounding(rows / rise)
+    return {**found, **_tilings(ops, machine, touched, rows)}
+
+
+def _tilings(ops: OpTable, machine: Machine, touched: Floats, rows: Floats) -> Mapping[str, Floats]:
+    """Return waves, their tails and padding, of the default tiles and of each height."""
+    found: dict[str, Floats] = {}
+    wide = np.full(len(rows), WIDTH)
+    known = {f"{h:.0f}": (np.full(len(rows), h), wide) for h in HEIGHTS}
+    for name, (height, width) in {"": _default_tile(ops), **known}.items():
+        high = np.ceil(rows / height)
+        tiles = touched * high * np.ceil(ops["n"] / width) / machine.sms
+        found[f"waves{name}"] = np.log2(tiles)
+        found[f"up{name}"] = rounding(tiles)
+        found[f"rows_up{name}"] = high * height / rows
     return found
 
 
