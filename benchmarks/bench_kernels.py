@@ -4,11 +4,15 @@ python benchmarks/bench_kernels.py [--seconds S]
 
 Contenders are called in turn, so that whatever else the machine does meets them alike, each time on
 the next of several sets of arguments of 256 MiB in all, so that nothing is still in a processor's
-cache. Memory is read by as many threads, as many bytes a call as attention reads. Printed are
-medians and, in brackets, the best calls: on a machine that others use, only in the best calls has a
-contender all processors.
+cache. Memory is read by as many threads, as many bytes a call as attention reads. All of it lies on
+boundaries of `BOUNDARY`, as an engine's pool of blocks does: what NumPy allocates by itself starts
+16 bytes into a page, so that every vector straddles two lines, and has small pages at its ends.
+Before each call of the second table is a pause: BLAS's threads spin on for some 50 ms after a
+product and would take a processor from whoever comes next. Printed are medians and, in brackets,
+the best calls: on a machine that others use, only in the best calls has a contender all processors.
 """
 
+import dataclasses
 import time
 from collections.abc import Callable, Sequence
 
@@ -17,11 +21,15 @@ import numpy as np
 
 from tierlab.kernels.compute import examples
 from tierlab.kernels.compute.jit import shared, threads
+from tierlab.kernels.compute.quantise import Codes
 from tierlab.kernels.compute.quantise import numba_version as quantise
 from tierlab.kernels.compute.registry import OPERATIONS
 from tierlab.kernels.compute.simd import add, load, splat, total
 
 ALL_BYTES = 256 * 2**20
+BOUNDARY = 2 * 2**20
+"""Of a huge page."""
+PAUSE_S = 0.15
 LLAMA = {"heads": 32, "kv_heads": 8, "dim": 128, "block": 64}
 """Heads of Llama 3.1 8B."""
 DECODE = [(1, 4096), (4, 4096), (1, 16384), (1, 32768), (1, 131072)]
@@ -45,18 +53,42 @@ Contender = Callable[[int], object]
 """Called with its turn."""
 
 
-def race(contenders: list[Contender], seconds: float) -> tuple[np.ndarray, np.ndarray]:
+def race(
+    contenders: list[Contender], seconds: float, pause_s: float = 0.0
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the median and best seconds of each, called in turn after one turn unmeasured."""
     times: list[list[float]] = []
     end = float("inf")
     while len(times) < 5 or time.perf_counter() < end:
-        marks = [time.perf_counter()]
-        for run in contenders:
-            run(len(times))
-            marks.append(time.perf_counter())
-        times.append(list(np.diff(marks)))
-        end = min(end, marks[-1] + seconds)
+        times.append([timed(run, len(times), pause_s) for run in contenders])
+        end = min(end, time.perf_counter() + seconds)
     return np.median(times[1:], axis=0), np.min(times[1:], axis=0)
+
+
+def timed(run: Contender, turn: int, pause_s: float) -> float:
+    """Return the seconds of one call, after a pause."""
+    if pause_s:
+        time.sleep(pause_s)
+    start = time.perf_counter()
+    run(turn)
+    return time.perf_counter() - start
+
+
+def pooled(x: np.ndarray) -> np.ndarray:
+    """Return a copy that starts on a boundary."""
+    room = np.empty(x.nbytes + BOUNDARY, np.uint8)
+    at = -room.__array_interface__["data"][0] % BOUNDARY
+    copy = room[at : at + x.nbytes].view(x.dtype).reshape(x.shape)
+    copy[...] = x
+    return copy
+
+
+def coded(x: np.ndarray, bits: int) -> Codes:
+    """Return codes in groups of 64, on boundaries."""
+    made = quantise(x, bits, 64)
+    return dataclasses.replace(
+        made, codes=pooled(made.codes), scale=pooled(made.scale), low=pooled(made.low)
+    )
 
 
 def rotating(run: Callable[..., object], sets: Sequence[tuple[object, ...]]) -> Contender:
@@ -74,17 +106,17 @@ def decode_row(batch: int, context: int, seconds: float) -> str:
     rng = np.random.default_rng(1)
     shape = {"batch": batch, "context": context, **LLAMA}
     need = OPERATIONS["decode"].bytes(shape)
-    sets = [examples.decode(shape, rng) for _ in range(-(-ALL_BYTES // need))]
-    memory, sums = np.ones((len(sets), need // 4), np.float32), np.zeros(threads(), np.float32)
+    made = (examples.decode(shape, rng) for _ in range(-(-ALL_BYTES // need)))
+    sets = [(q, pooled(k), pooled(v), *rest) for q, k, v, *rest in made]
+    memory = [pooled(np.ones(need // 4, np.float32)) for _ in sets]
+    sums = np.zeros(threads(), np.float32)
     contenders = [
         rotating(read, [(threads(), piece, sums) for piece in memory]),
         rotating(OPERATIONS["decode"].implementations["numba"], sets),
     ]
     for bits in (4, 2):
-        coded = [
-            (q, quantise(k, bits, 64), quantise(v, bits, 64), *rest) for q, k, v, *rest in sets
-        ]
-        contenders.append(rotating(OPERATIONS[f"decode_int{bits}"].implementations["numba"], coded))
+        codes = [(q, coded(k, bits), coded(v, bits), *rest) for q, k, v, *rest in sets]
+        contenders.append(rotating(OPERATIONS[f"decode_int{bits}"].implementations["numba"], codes))
     found = race(contenders, seconds)
     cells = (
         both([need / t[0] / 1e9 for t in found], ".1f"),
@@ -109,7 +141,7 @@ def prefill_row(queries: int, context: int, seconds: float) -> str:
         rotating(OPERATIONS["prefill"].implementations["numba"], [arguments]),
         rotating(OPERATIONS["gemm"].implementations["numba"], [product]),
     ]
-    found = race(contenders, seconds)
+    found = race(contenders, seconds, PAUSE_S)
     cells = (
         both([flops / t[0] / 1e9 for t in found], ".0f"),
         both([flops / t[1] / 1e9 for t in found], ".0f"),

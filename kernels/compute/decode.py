@@ -16,7 +16,7 @@ from tierlab.kernels.compute import paged
 from tierlab.kernels.compute.cuda import splitkv
 from tierlab.kernels.compute.cuda.launch import element, launch
 from tierlab.kernels.compute.intrinsics import LANES
-from tierlab.kernels.compute.jit import compiled, shared, threads
+from tierlab.kernels.compute.jit import shared, threads
 from tierlab.kernels.compute.paged import TILE
 from tierlab.kernels.compute.simd import claim, exp, fma, load, mul, splat, store, total
 from tierlab.kernels.compute.softmax import LOW, hide, soften
@@ -75,15 +75,16 @@ def numba_version(
     BadInput
         Shapes disagree or a length or block id lies outside.
     """
-    paged.check_cache(q, keys, values, table, lengths)
-    padded = paged.padded_queries(q, keys.shape[1], paged.default_scale(scale, q.shape[2]))
-    tasks = paged.split(lengths, keys.shape[3], TASKS_PER_THREAD * threads())
-    parts = Parts(tasks, padded, keys.shape[3])
+    paged.check_shapes(q, keys, values, table, lengths)
+    blocks, kv_heads, dim, block = keys.shape
+    tasks = paged.plan(table, lengths, blocks, block, TASKS_PER_THREAD * threads())
+    padded = paged.padded_queries(q, kv_heads, paged.default_scale(scale, dim))
+    parts = Parts(tasks, padded, block)
     _attend(
         threads(), padded.reshape(-1), keys.reshape(-1), values.reshape(-1), table, lengths, tasks,
-        np.array([*padded.shape[1:], keys.shape[3]]), *parts.arrays,
+        np.array([*padded.shape[1:], block, threads()]), *parts.arrays,
     )  # fmt: skip
-    return parts.merged(q.shape)
+    return parts.joined(q.shape[1])
 
 
 def cupy_version(
@@ -119,33 +120,31 @@ def cupy_version(
 class Parts:
     """What each task leaves of each row: weighted values, peak and weights, as `softmax` says.
 
+    The thread that is done last joins them.
+
     Parameters
     ----------
     tasks, padded, block
-        Tasks of `paged.split`, queries of `paged.padded_queries`, tokens a block.
+        Tasks of `paged.plan`, queries of `paged.padded_queries`, tokens a block.
     """
 
     def __init__(self, tasks: Any, padded: Any, block: int) -> None:
-        rows, dim = padded.shape[1] * padded.shape[2], padded.shape[3]
-        self._tasks, self._rows, self._group = tasks, rows, padded.shape[2]
-        self._out = np.empty(len(tasks) * rows * dim, np.float32)
-        self._peak = np.empty(len(tasks) * rows, np.float32)
-        self._sums = np.empty(len(tasks) * rows * LANES, np.float32)
-        scratch = np.empty(len(tasks) * rows * block, np.float32)
-        self.arrays = np.zeros(1, np.int64), self._out, self._peak, self._sums, scratch
+        batch, kv_heads, self._group, dim = padded.shape
+        rows = kv_heads * self._group
+        self._out = np.empty((batch, rows, dim), np.float32)
+        self._lse = np.empty((batch, rows), np.float32)
+        sizes = (dim, 1, LANES, block)
+        left = (np.empty(len(tasks) * rows * size, np.float32) for size in sizes)
+        self.arrays = np.zeros(2, np.int64), *left, self._out.reshape(-1), self._lse
 
-    def merged(self, shape: tuple[int, ...]) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Join the tasks of each sequence into outputs and log-sum-exps of [batch, heads]."""
-        batch, heads, dim = shape
-        joined = np.empty((batch, self._rows, dim), np.float32)
-        lse = np.empty((batch, self._rows), np.float32)
-        _join(self._tasks, self._out, self._peak, self._sums, joined.reshape(-1), lse, dim)
-        if self._rows == heads:
-            return joined, lse
-        kept = np.arange(self._rows).reshape(-1, self._group)[
-            :, : heads * self._group // self._rows
-        ]
-        return joined[:, kept.ravel()], lse[:, kept.ravel()]
+    def joined(self, heads: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return outputs and log-sum-exps of [batch, heads], without rows that filled a tile."""
+        rows = self._lse.shape[1]
+        if rows == heads:
+            return self._out, self._lse
+        group = heads * self._group // rows
+        kept = np.arange(rows).reshape(-1, self._group)[:, :group].ravel()
+        return self._out[:, kept], self._lse[:, kept]
 
 
 def merge(out_a: Any, lse_a: Any, out_b: Any, lse_b: Any) -> tuple[Any, Any]:
@@ -171,9 +170,10 @@ def begin(task, rows, dim, out, peak, sums):
         peak[row] = LOW
 
 
-@compiled
-def _join(tasks, out, peak, sums, joined, lse, dim):
-    """Weigh each task by its share of the sum of weights."""
+def finish(turns, slots, tasks, out, peak, sums, joined, lse, dim):
+    """Join all tasks, each weighed by its share of the sum of weights, if all others are done."""
+    if claim(turns, 1) < slots - 1:
+        return
     rows, first = lse.shape[1], 0
     while first < len(tasks):
         sequence, end = tasks[first, 0], first + 1
@@ -206,8 +206,15 @@ def _join_row(first, end, rows, out, peak, sums, joined, place, dim):
 
 @shared
 def _attend(
-    start, stop, q, keys, values, table, lengths, tasks, sizes, turns, out, peak, sums, scratch
-):
+    start, stop, q, keys, values, table, lengths, tasks, sizes, turns, out, peak, sums, scratch,
+    joined, lse,
+):  # fmt: skip
+    for _ in range(start, stop):
+        _take(q, keys, values, table, lengths, tasks, sizes, turns, out, peak, sums, scratch)
+        finish(turns, sizes[4], tasks, out, peak, sums, joined, lse, sizes[2])
+
+
+def _take(q, keys, values, table, lengths, tasks, sizes, turns, out, peak, sums, scratch):
     """Meet a block's keys of all heads, then its values: memory is read in the longest runs."""
     heads, rows, dim, block = sizes[0], sizes[1], sizes[2], sizes[3]
     task = claim(turns, 0)

@@ -17,7 +17,7 @@ from tierlab.kernels.compute import decode, paged
 from tierlab.kernels.compute.codetile import PAIR, by32, fold, unit
 from tierlab.kernels.compute.cuda import splitkv
 from tierlab.kernels.compute.cuda.launch import element, launch
-from tierlab.kernels.compute.decode import begin
+from tierlab.kernels.compute.decode import begin, finish
 from tierlab.kernels.compute.intrinsics import LANES
 from tierlab.kernels.compute.jit import shared, threads
 from tierlab.kernels.compute.paged import TILE
@@ -64,19 +64,19 @@ def numba_version(
         are no multiple of 32.
     """
     check(keys, values)
-    paged.check_cache(q, keys, values, table, lengths, PAIR)
-    padded = paged.padded_queries(q, keys.shape[1], paged.default_scale(scale, q.shape[2]))
-    block = keys.shape[3]
-    tasks = paged.split(lengths, block, decode.TASKS_PER_THREAD * threads())
+    paged.check_shapes(q, keys, values, table, lengths, PAIR)
+    blocks, kv_heads, dim, block = keys.shape
+    tasks = paged.plan(table, lengths, blocks, block, decode.TASKS_PER_THREAD * threads())
+    padded = paged.padded_queries(q, kv_heads, paged.default_scale(scale, dim))
     parts = decode.Parts(tasks, padded, block)
-    own = np.empty((len(tasks), TILE, max(q.shape[2], block)), np.float32)
-    sizes = np.array([*padded.shape[1:], block, keys.bits, keys.group])
+    own = np.empty((len(tasks), TILE, max(dim, block)), np.float32)
+    sizes = np.array([*padded.shape[1:], block, threads(), keys.bits, keys.group])
     _attend(
         threads(), padded.reshape(-1),
         *(side.reshape(-1) for c in (keys, values) for side in _sides(c)),
-        table, lengths, tasks, sizes, *parts.arrays, own.reshape(-1),
+        table, lengths, tasks, sizes, own.reshape(-1), *parts.arrays,
     )  # fmt: skip
-    return parts.merged(q.shape)
+    return parts.joined(q.shape[1])
 
 
 def cupy_version(
@@ -125,10 +125,23 @@ def _sides(codes: Codes) -> tuple[Any, Any, Any]:
 @shared
 def _attend(
     start, stop, q, keys, k_scale, k_low, values, v_scale, v_low, table, lengths, tasks, sizes,
-    turns, out, peak, sums, scratch, own,
+    own, turns, out, peak, sums, scratch, joined, lse,
 ):  # fmt: skip
+    for _ in range(start, stop):
+        _take(
+            q, keys, k_scale, k_low, values, v_scale, v_low, table, lengths, tasks, sizes, own,
+            turns, out, peak, sums, scratch,
+        )  # fmt: skip
+        finish(turns, sizes[4], tasks, out, peak, sums, joined, lse, sizes[2])
+
+
+def _take(
+    q, keys, k_scale, k_low, values, v_scale, v_low, table, lengths, tasks, sizes, own, turns, out,
+    peak, sums, scratch,
+):  # fmt: skip
+    """Run tasks that no other thread has taken."""
     heads, rows, dim, block = sizes[0], sizes[1], sizes[2], sizes[3]
-    bits, group = sizes[4], sizes[5]
+    bits, group = sizes[5], sizes[6]
     room = max(dim, block) * TILE
     task = claim(turns, 0)
     while task < len(tasks):

@@ -1,7 +1,8 @@
 """Prefill attention over a paged KV cache: chunks of queries, causal, over what is cached before.
 
 FlashAttention's schedule (Dao et al., arXiv 2205.14135): a tile of queries meets tiles of 64 keys
-in turn under an online softmax, so that no score matrix is ever written to memory.
+in turn under an online softmax, so that no score matrix is ever written to memory. Four rows at a
+time stop where the mask cuts them off, in steps of 16 keys.
 """
 
 # mypy: disable-error-code="no-untyped-def, no-untyped-call"
@@ -19,12 +20,16 @@ from tierlab.kernels.compute.cuda.launch import element, launch
 from tierlab.kernels.compute.intrinsics import LANES
 from tierlab.kernels.compute.jit import shared, threads
 from tierlab.kernels.compute.paged import TILE
-from tierlab.kernels.compute.simd import load, mul, splat, store, total
-from tierlab.kernels.compute.softmax import LOW, hide, soften
-from tierlab.kernels.compute.tile import WIDE, clear, product
+from tierlab.kernels.compute.prefill_tile import begin, pack, score, weigh
+from tierlab.kernels.compute.simd import claim, load, mul, splat, store, total
+from tierlab.kernels.compute.softmax import hide, soften
+from tierlab.kernels.compute.tile import WIDE
 
 QUERIES = 64
-"""Queries of a tile: enough that packing 64 keys and values costs little beside them."""
+"""Queries of a tile on a GPU."""
+ROWS = 128
+"""Rows of a tile here, each a query under one of the query heads that share a KV head: enough that
+packing 64 keys and values costs little beside them."""
 
 
 def reference(
@@ -97,17 +102,18 @@ def numba_version(
     group = paged.check_heads(q.shape[1], keys.shape[1])
     check_starts(q, starts, lengths)
     dim, block = keys.shape[2:]
-    tasks = _tasks(starts, q.shape[1])
+    queries = max(1, ROWS // group)
+    tasks = _tasks(starts, keys.shape[1], queries)
     out, lse = np.empty(q.shape, np.float32), np.empty(q.shape[:2], np.float32)
     q = np.ascontiguousarray(q, np.float32)
-    room = QUERIES * dim * 2 + 2 * WIDE * dim + TILE * WIDE
-    slots = threads()
+    rows, slots = -(-queries * group // TILE) * TILE, threads()
+    room = 2 * rows * dim + WIDE * (dim + -(-dim // WIDE) * WIDE) + rows * WIDE
     _attend(
         slots, q.reshape(-1), keys.reshape(-1), values.reshape(-1), table, starts, lengths, tasks,
-        np.array([q.shape[1], group, dim, block, slots]),
+        np.array([q.shape[1], group, dim, block, rows]),
         np.float32(paged.default_scale(scale, dim)), out.reshape(-1), lse.reshape(-1),
-        np.empty((slots, room), np.float32), np.empty((slots, QUERIES), np.float32),
-        np.empty((slots, QUERIES * LANES), np.float32),
+        _lines(slots, room), np.empty((slots, rows), np.float32), _lines(slots, rows * LANES),
+        np.zeros(1, np.int64),
     )  # fmt: skip
     return out, lse
 
@@ -133,7 +139,7 @@ def cupy_version(
     check_starts(q, starts.get(), lengths.get())
     kv_heads, dim, block = keys.shape[1:]
     out, lse = cupy.empty_like(q), cupy.empty(q.shape[:2], cupy.float32)
-    tasks = cupy.asarray(_chunks(starts.get()))
+    tasks = cupy.asarray(_chunks(starts.get(), QUERIES))
     factor = cupy.float32(paged.default_scale(scale, dim))
     sizes = (factor, kv_heads, block, table.shape[1])
     launch(
@@ -144,101 +150,71 @@ def cupy_version(
     return out, lse
 
 
-def _chunks(starts: Any) -> NDArray[np.int32]:
+def _lines(slots: int, count: int) -> NDArray[np.float32]:
+    """Return float32[slots, count] that starts with a cache line, `count` a multiple of 16."""
+    room = np.empty(slots * count + LANES, np.float32)
+    at = -room.__array_interface__["data"][0] % (4 * LANES) // 4
+    return room[at : at + slots * count].reshape(slots, count)
+
+
+def _chunks(starts: Any, queries: int) -> NDArray[np.int32]:
     """Return int32[tasks, 3]: sequence, first and end query; longest contexts first."""
     rows = [
-        (i, at, min(at + QUERIES, int(starts[i + 1])))
+        (i, at, min(at + queries, int(starts[i + 1])))
         for i in range(len(starts) - 1)
-        for at in reversed(range(int(starts[i]), int(starts[i + 1]), QUERIES))
+        for at in reversed(range(int(starts[i]), int(starts[i + 1]), queries))
     ]
     return np.array(rows, np.int32).reshape(-1, 3)
 
 
-def _tasks(starts: Any, heads: int) -> NDArray[np.int64]:
-    """Return int64[tasks, 4]: `_chunks` for every head, the head second.
-
-    A thread takes every n-th task, so that long and short ones spread over threads.
-    """
-    rows = [(i, head, at, end) for i, at, end in _chunks(starts).tolist() for head in range(heads)]
+def _tasks(starts: Any, kv_heads: int, queries: int) -> NDArray[np.int64]:
+    """Return int64[tasks, 4]: `_chunks` for every KV head, the head second."""
+    chunks = _chunks(starts, queries).tolist()
+    rows = [(i, head, at, end) for i, at, end in chunks for head in range(kv_heads)]
     return np.array(rows, np.int64).reshape(-1, 4)
 
 
 @shared
 def _attend(
-    start,
-    stop,
-    q,
-    keys,
-    values,
-    table,
-    starts,
-    lengths,
-    tasks,
-    sizes,
-    scale,
-    out,
-    lse,
-    rooms,
-    peaks,
-    sums,
-):
-    slots = sizes[4]
+    start, stop, q, keys, values, table, starts, lengths, tasks, sizes, scale, out, lse, rooms,
+    peaks, sums, turns,
+):  # fmt: skip
     for slot in range(start, stop):
-        for turn in range(slot, len(tasks), slots):
+        turn = claim(turns, 0)
+        while turn < len(tasks):
             _task(
                 q, keys, values, table, starts, lengths, tasks[turn], sizes, scale, out, lse,
                 rooms[slot], peaks[slot], sums[slot],
             )  # fmt: skip
+            turn = claim(turns, 0)
 
 
 def _task(q, keys, values, table, starts, lengths, task, sizes, scale, out, lse, room, peak, sums):
-    """Run a tile of queries of one head against all that they see."""
-    heads, group, dim = sizes[0], sizes[1], sizes[2]
+    """Run a tile of queries, under the heads of one KV head, against all that they see."""
+    heads, group, dim, most = sizes[0], sizes[1], sizes[2], sizes[4]
     sequence, head, first, end = task[0], task[1], task[2], task[3]
-    own, summed, k, v = 0, QUERIES * dim, 2 * QUERIES * dim, (2 * QUERIES + WIDE) * dim
-    s = (2 * QUERIES + 2 * WIDE) * dim
-    for row in range(QUERIES):
-        peak[row] = LOW
-        store(sums, row * LANES, splat(np.float32(0.0)))
-        at = ((first + row) * heads + head) * dim
-        for i in range(0, dim, LANES):
-            number = splat(np.float32(0.0))
-            store(room, summed + row * dim + i, number)
-            if first + row < end:
-                number = mul(splat(scale), load(q, at + i))
-            store(room, own + row * dim + i, number)
+    summed, k = most * dim, 2 * most * dim
+    v = k + WIDE * dim
+    s, rows = v + (dim + WIDE - 1) // WIDE * WIDE * WIDE, (end - first) * group
+    query = first * heads + head * group
+    begin(q, query, heads, group, rows, dim, scale, room, summed, peak, sums)
     seen = lengths[sequence] - starts[sequence + 1] + first + 1
     reach = seen + end - first - 1
     for token in range(0, reach, WIDE):
-        count = min(WIDE, reach - token)
-        _pack(keys, values, table[sequence], token, count, head // group, sizes, group, room, k, v)
-        for row in range(0, end - first, TILE):
-            clear(room, s, TILE * WIDE)
-            product(room, own + row * dim, dim, room, k, WIDE, dim, room, s, WIDE, WIDE)
+        count, sees = min(WIDE, reach - token), seen - token
+        low = max(0, 1 - sees) * group // TILE * TILE
+        pack(keys, values, table[sequence], token, count, head, sizes, room, k, v)
+        score(room, k, s, low, rows, group, sees, dim)
+        for row in range(low, rows, TILE):
+            w = s + row * WIDE
             for r in range(TILE):
-                hide(room, s + r * WIDE, WIDE, max(0, min(count, seen + row + r - token)))
-            soften(room, s, WIDE, room, summed + row * dim, dim, peak, sums, row)
-            product(room, s, WIDE, room, v, dim, count, room, summed + row * dim, dim, dim)
-    for row in range(end - first):
-        at = (first + row) * heads + head
+                hide(room, w + r * WIDE, WIDE, max(0, min(count, sees + (row + r) // group)))
+            soften(room, w, WIDE, room, summed + row * dim, dim, peak, sums, row)
+        weigh(room, s, v, summed, low, rows, group, sees, count, dim)
+    for row in range(rows):
+        at = query + row // group * heads + row % group
         weights = total(load(sums, row * LANES))
         lse[at] = peak[row] + np.log(weights)
         whole = splat(np.float32(1.0) / weights)
         for i in range(0, dim, LANES):
             store(out, at * dim + i, mul(whole, load(room, summed + row * dim + i)))
-
-
-def _pack(keys, values, table, token, count, head, sizes, group, room, k, v):
-    """Copy 64 tokens' keys and values of one KV head side by side; zeros beyond `count`."""
-    kv_heads, dim, block = sizes[0] // group, sizes[2], sizes[3]
-    nothing = splat(np.float32(0.0))
-    for t in range(0, WIDE, LANES):
-        here = token + t
-        cache = (table[min(here, token + count - 1) // block] * kv_heads + head) * dim * block
-        for i in range(dim):
-            key = load(keys, cache + i * block + here % block) if t < count else nothing
-            store(room, k + i * WIDE + t, key)
-        for r in range(min(LANES, count - t)):
-            row = cache + (here % block + r) * dim
-            for i in range(0, dim, LANES):
-                store(room, v + (t + r) * dim + i, load(values, row + i))

@@ -186,6 +186,9 @@ def prefetch(builder: Any, array: Any, at: Any) -> None:
 
 @primitive("array at -> at")
 def claim(builder: Any, array: Any, at: Any) -> Any:
-    """Add 1 to an int64 that threads share; return what it was: each number once over all."""
+    """Add 1 to an int64 that threads share; return what it was: each number once over all.
+
+    What a thread wrote before is seen by those that claim later numbers.
+    """
     one = llvm().Constant(llvm().IntType(64), 1)
-    return builder.atomic_rmw("add", builder.gep(array, [at]), one, "monotonic")
+    return builder.atomic_rmw("add", builder.gep(array, [at]), one, "acq_rel")

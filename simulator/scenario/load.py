@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tierlab.kernels.base.errors import BadInput
-from tierlab.kernels.base.names import near, read_text
+from tierlab.kernels.base.names import as_path, near, read_text
+from tierlab.policies.protocol import AXES, TIERS
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -20,6 +21,17 @@ if TYPE_CHECKING:
 
 _SHORT = {"design": "preset", "tiers": "preset"}
 """The key that a section written as a plain string sets, where it is not ``name``."""
+_OWN = (".toml", ".json", ".py", ".csv")
+"""Endings of files of one's own that stand where a name could."""
+_NAMED = (
+    ("engine", "routing"),
+    ("time", "model"),
+    ("time", "host"),
+    *(("design", axis) for axis in AXES),
+    ("tiers", "loading"),
+    *(("tiers", tier, "eviction") for tier in TIERS if tier != "hbm"),
+)
+"""Keys, beside whole sections, that take a name or the path of such a file."""
 
 
 def read_toml(path: Path, where: str) -> dict[str, Any]:
@@ -128,27 +140,26 @@ def anchor_paths(data: dict[str, Any], folder: Path) -> None:
     workload = data.get("workload")
     if isinstance(workload, dict) and isinstance(workload.get("trace"), str):
         workload["trace"] = str(folder / Path(workload["trace"]).expanduser())
-    engine = data.get("engine")
-    if isinstance(engine, dict):
-        _anchor_router(engine, folder)
     hardware = data.get("hardware")
     if isinstance(hardware, dict) and "transfers" in hardware:
         hardware["transfers"] = _anchored_each(hardware["transfers"], folder)
     for section in ("model", "hardware", "design", "tiers"):
-        value = data.get(section)
-        key = _SHORT.get(section, "name")
-        if isinstance(value, dict) and isinstance(value.get(key), str):
-            value[key] = _anchored(value[key], folder)
-        elif isinstance(value, str):
-            data[section] = _anchored(value, folder)
+        _anchor(data, section, folder, _SHORT.get(section, "name"))
+    for *sections, key in _NAMED:
+        table: Any = data
+        for section in sections:
+            table = table.get(section) if isinstance(table, dict) else None
+        if isinstance(table, dict):
+            _anchor(table, key, folder)
 
 
-def _anchor_router(engine: dict[str, Any], folder: Path) -> None:
-    routing = engine.get("routing")
-    if isinstance(routing, str):
-        engine["routing"] = _anchored(routing, folder)
-    elif isinstance(routing, dict) and isinstance(routing.get("name"), str):
-        routing["name"] = _anchored(routing["name"], folder)
+def _anchor(table: dict[str, Any], key: str, folder: Path, inner: str = "name") -> None:
+    """Anchor what a key says as a text, or in its own table."""
+    value = table.get(key)
+    if isinstance(value, str):
+        table[key] = _anchored(value, folder)
+    elif isinstance(value, dict) and isinstance(value.get(inner), str):
+        value[inner] = _anchored(value[inner], folder)
 
 
 def _anchored_each(value: Any, folder: Path) -> Any:
@@ -160,8 +171,11 @@ def _anchored_each(value: Any, folder: Path) -> Any:
 
 
 def _anchored(name: str, folder: Path) -> str:
-    there = folder / name
-    return str(there) if "/" in name + there.suffix and there.exists() else name
+    """Return a path under `folder` if it is there; what follows ``table:`` and so on is a path."""
+    kind, colon, rest = name.rpartition(":")
+    there = folder / rest
+    spelt = colon or as_path(rest, _OWN) is not None
+    return f"{kind}{colon}{there}" if spelt and there.exists() else name
 
 
 def _explain(errors: Sequence[ErrorDetails], where: str, schema: type[BaseModel]) -> BadInput:

@@ -116,7 +116,7 @@ class Silicon:
             return None
         for row, g, h in zip(ones, *both, strict=True):
             one, other = self._members[g].fitted, self._members[h].fitted
-            kind = shares(one, other, self._machine)
+            kind = shares(one, other)
             if kind is None or is_variant(decode.ops)[row]:
                 return None
             layer = decode.ops.take(np.array([row]))

@@ -1,7 +1,7 @@
 """Rows that repeat the one before: a kernel model is asked once for each run of them.
 
-Tables of steps repeat themselves: a KV write does not depend on the keys that are there, batches
-are padded to captured sizes, and no kernel model reads how far lengths spread.
+Tables of steps repeat themselves: a KV write does not depend on the keys that are there, and
+batches are padded to captured sizes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ READS: dict[str, tuple[str, ...]] = {
     "gemm": ("m", "n", "k"),
     "grouped_gemm": ("m", "n", "k", "experts", "top_k"),
     "prefill_attention": _ATTENTION,
-    "decode_attention": _ATTENTION,
+    "decode_attention": (*_ATTENTION, "kv_len_spread"),
     "mamba_prefill": _RECURRENT,
     "mamba_decode": _RECURRENT,
     "elementwise": ("m", "bytes"),

@@ -25,7 +25,7 @@ import numpy as np
 
 from tierlab.hwmodels.time.silicon import flash3
 from tierlab.hwmodels.time.silicon.fitted import Fitted
-from tierlab.hwmodels.time.silicon.kernel import Floats, by_head_dim, generation, reach
+from tierlab.hwmodels.time.silicon.kernel import Floats, by_head_dim, reach
 from tierlab.hwmodels.time.silicon.machine import Machine
 from tierlab.hwmodels.time.times import SharedLaunch
 from tierlab.kernels.ops.table import DTYPE_BYTES, OpTable
@@ -34,8 +34,8 @@ NAME = "flash_attn"
 """In the names of kernels that serve chunks and decodes in one launch."""
 TAIL = 0.78
 """Of the shorter of the longest chunk and the longest decode, what their chance meeting adds."""
-POOLED = "pooled"
-"""The kernel of constants that stand for several devices."""
+POOLED = {"pooled flash2": "fa2", "pooled flash3": "fa3"}
+"""Kernels of constants that stand for several devices."""
 WHOLE_SHARE = 0.8
 """Of the SMs, what a chunk's tiles fill where FlashAttention 3 leaves keys whole (`flash3`)."""
 POWER = 3.2
@@ -65,13 +65,12 @@ class _Tiles:
     whole_share: float
 
 
-def shares(prefill: Fitted, decode: Fitted, machine: Machine) -> str | None:
+def shares(prefill: Fitted, decode: Fitted) -> str | None:
     """Return ``fa2`` or ``fa3`` where one launch serves both kinds of rows, else None."""
     names = {prefill.key.kernel, decode.key.kernel}
     narrow = "fp8" in (prefill.key.kv_dtype, decode.key.kv_dtype)
-    if names == {POOLED}:
-        made = generation(machine)
-        return {"hopper": "fa3", "older": None if narrow else "fa2"}.get(made)
+    if names <= set(POOLED):
+        return POOLED[prefill.key.kernel] if len(names) == 1 else None
     if len(names) > 1 or NAME not in prefill.key.kernel:
         return None
     return "fa3" if "fa3" in prefill.key.kernel else "fa2" if not narrow else None

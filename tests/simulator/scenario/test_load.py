@@ -1,3 +1,5 @@
+import functools
+
 import pytest
 
 from tierlab.kernels.base.errors import BadInput
@@ -6,6 +8,7 @@ from tierlab.simulator.scenario.load import (
     apply_settings,
     load_scenario,
     parse_setting,
+    read_scenario,
     read_toml,
     validate,
 )
@@ -117,6 +120,36 @@ def test_paths_are_relative_to_the_scenario(write, tmp_path):
     made = load_scenario(write(text))
     assert made.workload.trace == str(tmp_path / "log.jsonl")
     assert made.hardware.name == str(tmp_path / "gpu.toml")
+
+
+@pytest.mark.parametrize(
+    ("lines", "keys", "file"),
+    [
+        ('[hardware]\nname = "gpu.toml"', ("hardware", "name"), "gpu.toml"),
+        ('[time]\nmodel = "t.csv"', ("time", "model"), "t.csv"),
+        ('[time]\nmodel = "silicon:fit.json"', ("time", "model"), "fit.json"),
+        ('[time]\nmodel = "profile:times"', ("time", "model"), "times"),
+        ('[time]\nhost = "host.toml"', ("time", "host"), "host.toml"),
+        ('[design]\nretention = "keep.py"', ("design", "retention"), "keep.py"),
+        ('[engine]\nrouting = { name = "r.py" }', ("engine", "routing", "name"), "r.py"),
+        ('[tiers.dram]\neviction = "e.py"', ("tiers", "dram", "eviction"), "e.py"),
+    ],
+)
+def test_every_key_that_takes_a_file_is_relative_to_the_scenario(tmp_path, lines, keys, file):
+    def found():
+        return functools.reduce(dict.__getitem__, keys, read_scenario(tmp_path / "s.toml"))
+
+    (tmp_path / "s.toml").write_text(lines)
+    absent = found()
+    (tmp_path / file).mkdir()
+    assert absent.endswith(file)
+    assert found() == absent.removesuffix(file) + str(tmp_path / file)
+
+
+def test_a_name_is_no_file_that_happens_to_be_there(write, tmp_path):
+    (tmp_path / "H200").mkdir()
+    text = 'model = "m"\nhardware = "H200"\nworkload.generator = "poisson"\n'
+    assert load_scenario(write(text)).hardware.name == "H200"
 
 
 def test_a_folder_is_no_scenario(tmp_path):
