@@ -8,7 +8,7 @@ from typing import Any
 
 from tierlab.kernels.base.errors import BadInput
 from tierlab.kernels.base.names import fold, near
-from tierlab.kernels.base.units import gib
+from tierlab.kernels.base.units import duration, gib, si
 from tierlab.simulator.cli.columns import columns
 
 Shown = tuple[Any, Callable[[], str]]
@@ -131,6 +131,28 @@ def tiers(name: str) -> Shown:
     rows = [(k, str(v), preset.sources.get(k, "")) for k, v in preset.values().items()]
     title = f"{preset.name}: {preset.summary} ({preset.version})"
     return data, lambda: f"{title}\n\n{columns(rows)}"
+
+
+def transfers(name: str) -> Shown:
+    """Show what a file of ``calibrate --device`` measured of copies, as a run reads it."""
+    from pathlib import Path
+
+    from tierlab.hwmodels.transfers.file import read_transfers
+    from tierlab.hwmodels.transfers.machine import drive_ways, gpu_ways
+
+    found = read_transfers(Path(name).expanduser(), "NAME")
+    ways = [*drive_ways(found, None, "mid").values(), *gpu_ways(found, None, "mid").values()]
+    data = {"source": found.source, "ways": [way.told() for way in ways]}
+    head = ("way", "by", "latency", "at best", "pieces", "depths", "between sizes")
+    rows = [head, *((w.what, w.mechanism, *_of_way(w)) for w in ways)]
+    return data, lambda: f"{found.source}\n\n{columns(rows)}"
+
+
+def _of_way(way: Any) -> tuple[str, ...]:
+    low, high = (si(size, "B") for size in way.curve.sizes())
+    depths = ", ".join(f"{depth:g}" for depth in way.curve.depths) if way.drive else "all"
+    latency, best = duration(way.latency_s), si(way.bytes_per_s, "B/s")
+    return latency, best, f"{low} to {high}", depths, f"+- {way.curve.between:.0%}"
 
 
 def trace(name: str) -> Shown:

@@ -11,7 +11,7 @@ from tierlab.hwmodels.system import System
 from tierlab.hwmodels.transfers.file import ACCEPTED, TransferFile, read_transfers
 from tierlab.hwmodels.transfers.measured import Measured
 from tierlab.hwmodels.transfers.replaced import replaced, way_to_host
-from tierlab.hwmodels.transfers.way import copy_way, drive_way
+from tierlab.hwmodels.transfers.way import Way, copy_way, drive_way
 from tierlab.kernels.base.errors import BadInput
 from tierlab.kernels.base.names import fold, near
 
@@ -94,26 +94,31 @@ def _nodes(system: System, name: str, file: TransferFile, where: str) -> list[st
 def _measure(system: System, node: str, file: TransferFile, asked: Asked) -> Measured:
     device = system.nodes[node]
     if isinstance(device, Gpu):
-        return _measured_gpu(system, node, device, file, asked.band)
-    ways = {
-        (what, ""): drive_way(what, file.io, file.drive[what], asked.depths.get(node), asked.band)
-        for what in DRIVE_WAYS
-        if what in file.drive
-    }
+        if _short(file.device) != _short(device.name):
+            what = f"copies of {file.device!r}, not of {device.name!r}"
+            raise BadInput(str(file.path), what, f"measured with --hardware {device.name}")
+        across_s = sum(edge.link.latency_s for edge in way_to_host(system, node))
+        return Measured(file, gpu_ways(file, across_s, asked.band))
     mixed = [row.size_bytes * row.pieces / row.seconds for row in file.drive.get("mixed", ())]
+    ways = drive_ways(file, asked.depths.get(node), asked.band)
     return Measured(file, ways, max(mixed, default=0.0))
 
 
-def _measured_gpu(system: System, node: str, gpu: Gpu, file: TransferFile, band: str) -> Measured:
-    if _short(file.device) != _short(gpu.name):
-        what = f"copies of {file.device!r}, not of {gpu.name!r}"
-        raise BadInput(str(file.path), what, f"measured with --hardware {gpu.name}")
-    across_s = sum(edge.link.latency_s for edge in way_to_host(system, node))
-    ways = {
-        (way, how): copy_way(way, how, rows, across_s, band)
+def drive_ways(file: TransferFile, depth: float | None, band: str) -> dict[tuple[str, str], Way]:
+    """Return a drive's ways, (``read`` or ``write``, "") -> way; `depth` as in `drive_way`."""
+    return {
+        (what, ""): drive_way(what, file.io, file.drive[what], depth, band)
+        for what in DRIVE_WAYS
+        if what in file.drive
+    }
+
+
+def gpu_ways(file: TransferFile, latency_s: float | None, band: str) -> dict[tuple[str, str], Way]:
+    """Return a GPU's ways, (``in`` or ``out``, mechanism) -> way; `latency_s` as in `copy_way`."""
+    return {
+        (way, how): copy_way(way, how, rows, latency_s, band)
         for (way, how), rows in file.copies.items()
     }
-    return Measured(file, ways)
 
 
 def _short(device: str) -> str:

@@ -81,7 +81,7 @@ def _own_link(edge: Edge, found: Measured) -> Link:
         ways = [way.bytes_per_s for (w, _), way in found.ways.items() if w == what]
         if ways:
             values[key] = max(*ways, found.file.links.get(what, 0.0))
-    _check_raw(edge, max(values.values()), found)
+    _check_raw(edge, max(way.best[0][0] for way in found.ways.values()), found)
     down, up = (values.get(k, getattr(link, k)) for k in _LINK.values())
     both = found.file.links.get("both") or link.full_duplex_fraction * (down + up)
     values["both_bytes_per_s"] = max(both, down, up)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tierlab.hwmodels.transfers.curve import Estimate, Node, PieceCurve
 
@@ -37,6 +37,9 @@ class Row(NamedTuple):
         return Node(self.depth, self.size_bytes, *times)
 
 
+_SECONDS = Row._fields.index("seconds")
+
+
 @dataclass(frozen=True, eq=False)
 class Way:
     """Times of copies of any size, from rows of some.
@@ -51,8 +54,8 @@ class Way:
         Seconds a piece: of a drive with its latency, of a GPU's copies without.
     latency_s
         Of a copy of one small piece, less its bytes at the best rate.
-    bytes_per_s, pieces_per_s
-        The best of any row after its latency.
+    best
+        The most bytes a second, and pieces, of any row after its latency, at each of `BANDS`.
     depth
         Most pieces in flight of a drive; 1 of a GPU, whose rows have all pieces under way.
     drive
@@ -65,11 +68,20 @@ class Way:
     mechanism: str
     curve: PieceCurve
     latency_s: float
-    bytes_per_s: float
-    pieces_per_s: float
+    best: tuple[tuple[float, float], ...]
     depth: float
     drive: bool
     band: str = "mid"
+
+    @property
+    def bytes_per_s(self) -> float:
+        """The best rate at the end of the band asked for."""
+        return self.best[BANDS.index(self.band)][0]
+
+    @property
+    def pieces_per_s(self) -> float:
+        """The most pieces a second there."""
+        return self.best[BANDS.index(self.band)][1]
 
     def at(self, nbytes: float, pieces: float) -> Estimate:
         """Return how long a copy takes alone, from its request to its end."""
@@ -78,10 +90,27 @@ class Way:
             size = max(math.ceil(size / PAGE_BYTES), 1) * PAGE_BYTES
         found = self.curve.at(size, min(pieces, self.depth))
         first_s = 0.0 if self.drive else self.latency_s
-        least_s = self.latency_s + nbytes / self.bytes_per_s
-        mid = max(first_s + found.seconds * pieces, least_s)
-        low, high = found.p10 / found.seconds, found.p90 / found.seconds
-        return Estimate(mid, mid * low, mid * high, found.outside)
+        told = first_s + found.seconds * pieces
+        ends = (told * end / found.seconds for end in (found.seconds, found.p10, found.p90))
+        mid, low, high = (
+            max(end, self.latency_s + nbytes / rate)
+            for end, (rate, _) in zip(ends, self.best, strict=True)
+        )
+        return Estimate(mid, min(low, mid), max(high, mid), found.outside)
+
+    def told(self) -> dict[str, Any]:
+        """Return what it is and where it holds, for a manifest."""
+        return {
+            "way": self.what,
+            "mechanism": self.mechanism,
+            "piece_bytes": list(self.curve.sizes()),
+            "queue_depths": self.curve.depths if self.drive else None,
+            "queue_depth": self.depth if self.drive else None,
+            "latency_s": self.latency_s,
+            "bytes_per_s": self.bytes_per_s,
+            "pieces_per_s": self.pieces_per_s,
+            "error_between_sizes": self.curve.between,
+        }
 
     def flow_s(self, nbytes: float, pieces: float) -> float:
         """Return how long its bytes flow after the latency, at the end of the band asked for."""
@@ -101,10 +130,10 @@ def drive_way(
     """
     curve = PieceCurve(row.node() for row in rows)
     first = curve.nodes()[0]
-    rate, pieces_per_s = _best(rows, first.seconds)
-    latency_s = max(first.seconds - first.size_bytes / rate, 0.0)
+    best = _best(rows, first.seconds)
+    latency_s = max(first.seconds - first.size_bytes / best[0][0], 0.0)
     most = max(curve.depths) if depth is None else depth
-    return Way(what, mechanism, curve, latency_s, rate, pieces_per_s, most, True, band)
+    return Way(what, mechanism, curve, latency_s, best, most, True, band)
 
 
 def copy_way(
@@ -122,9 +151,8 @@ def copy_way(
     many = [row for row in rows if row.pieces > 1] or list(rows)
     whole = {row.size_bytes for row in many}
     many += [row for row in rows if row.size_bytes not in whole]
-    rate, pieces_per_s = _best(many, first_s)
     curve = PieceCurve(row.node(first_s)._replace(depth=1.0) for row in many)
-    return Way(what, mechanism, curve, first_s, rate, pieces_per_s, 1.0, False, band)
+    return Way(what, mechanism, curve, first_s, _best(many, first_s), 1.0, False, band)
 
 
 def _first_s(rows: Sequence[Row]) -> float | None:
@@ -137,10 +165,12 @@ def _first_s(rows: Sequence[Row]) -> float | None:
     return max(small[1.0] - (small[many] - small[1.0]) / (many - 1), 0.0)
 
 
-def _best(rows: Sequence[Row], latency_s: float) -> tuple[float, float]:
-    """Return the most bytes and pieces a second of any row, its latency taken off."""
-    after = [(row, row.seconds - latency_s) for row in rows]
-    rates = [(r.size_bytes * r.pieces / s, r.pieces / s) for r, s in after if s > latency_s]
-    if not rates:
-        rates = [(r.size_bytes * r.pieces / r.seconds, r.pieces / r.seconds) for r in rows]
-    return max(rate for rate, _ in rates), max(pieces for _, pieces in rates)
+def _best(rows: Sequence[Row], latency_s: float) -> tuple[tuple[float, float], ...]:
+    """Return the most bytes and pieces a second of any row, its latency taken off, by end."""
+    return tuple(_best_of([(row, row[_SECONDS + k]) for row in rows], latency_s) for k in range(3))
+
+
+def _best_of(rows: list[tuple[Row, float]], latency_s: float) -> tuple[float, float]:
+    after = [(row, s - latency_s) for row, s in rows if s > 2 * latency_s] or rows
+    most = max(row.size_bytes * row.pieces / s for row, s in after)
+    return most, max(row.pieces / s for row, s in after)

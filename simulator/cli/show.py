@@ -22,13 +22,14 @@ Examples:
   tierlab show design baseline
   tierlab show policy retention/full --json
   tierlab show tiers sglang-hicache-timeout
+  tierlab show transfers cpu.json
 """,
 )
 @click.argument("kind")
 @click.argument("name")
 @options.as_json
 def show(kind: str, name: str, as_json: bool) -> None:
-    """Show NAME of KIND: hardware, model, design, policy, tiers, trace or price list."""
+    """Show NAME of KIND: hardware, model, design, policy, tiers, trace, or measured transfers."""
     if kind not in KINDS:
         raise BadInput("KIND", f"unknown kind {kind!r}", near(kind, KINDS))
     shown, text = KINDS[kind](name)
@@ -74,6 +75,12 @@ def _trace(name: str) -> Shown:
     return trace(name)
 
 
+def _transfers(name: str) -> Shown:
+    from tierlab.simulator.showing import transfers
+
+    return transfers(name)
+
+
 KINDS: dict[str, Callable[[str], Shown]] = {
     "hardware": _hardware,
     "model": _model,
@@ -81,4 +88,5 @@ KINDS: dict[str, Callable[[str], Shown]] = {
     "policy": _policy,
     "tiers": _tiers,
     "trace": _trace,
+    "transfers": _transfers,
 }

@@ -34,19 +34,11 @@ def measured_ways(system: System) -> list[dict[str, Any]]:
     return [
         {
             "node": node,
-            "way": way.what,
-            "mechanism": way.mechanism,
             "device": found.file.device,
             "date": found.file.date,
             "command": found.file.command,
             "file": found.file.path.name,
-            "piece_bytes": list(way.curve.sizes()),
-            "queue_depths": way.curve.depths if way.drive else None,
-            "queue_depth": way.depth if way.drive else None,
-            "latency_s": way.latency_s,
-            "bytes_per_s": way.bytes_per_s,
-            "pieces_per_s": way.pieces_per_s,
-            "error_between_sizes": way.curve.between,
+            **way.told(),
         }
         for node, found in system.measured.items()
         for way in found.ways.values()

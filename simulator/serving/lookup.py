@@ -112,18 +112,17 @@ def mixed_times(
     beside, rules
         What decodes cost in the chunks' launch (`together`); no rules where they have their own.
     """
+    shared = int(rules[SOURCE]) if len(rules) and len(decodes) else -1
     for source in range(len(by_source)):
-        took = fixed[source] - (len(q_len) - 1) * once[source]
+        took = 0.0
         for i in range(len(q_len)):
             took += over(queries, keys, chunk, source, q_len[i], kv_len[i] - q_len[i])
-        by_source[source, 0] = took
-    if len(decodes):
-        shared = int(rules[SOURCE]) if len(rules) else -1
-        chunks = by_source[shared, 0] - fixed[shared]
+        took -= (len(q_len) - 1) * once[source]
+        if source == shared:
+            took = _together(keys, beside, rules, took, once[source], q_len, decodes)
+        by_source[source, 0] = fixed[source] + took
+    if len(decodes) and shared < 0:
         _add_decodes(keys, spreads, lines, decodes, by_source)
-        if shared >= 0:
-            took = _together(keys, beside, rules, chunks, once[shared], q_len, decodes)
-            by_source[shared, 0] = fixed[shared] + took
     finish(by_source, seconds, 1, host[0], host[1])
 
 

@@ -73,11 +73,13 @@ def attention_s(
     meet = min(max(crowd / _CROWDED, 0.0), 1.0)
     tail = rules[TAIL] * meet * min(busy, high)
     computed = max(busy, high, work) + tail
+    moved = decodes * at(keys, lines, READ, mean)
     again = min(max(rules[CROWD] * decodes, 1.0), rules[READERS]) - 1.0
-    missed = 1.0 / (1.0 + max(decodes * at(keys, lines, HELD, mean), 1e-6) ** -_SHARP)
-    moved = decodes * at(keys, lines, READ, mean) * (1.0 + again * missed)
+    if again > 0.0:
+        held = max(decodes * at(keys, lines, HELD, mean), 1e-6)
+        moved *= 1.0 + again / (1.0 + held**-_SHARP)
     power = rules[POWER]
-    both: float = (computed**power + moved**power) ** (1.0 / power)
+    both: float = computed * (1.0 + (moved / computed) ** power) ** (1.0 / power)
     return launch + both
 
 

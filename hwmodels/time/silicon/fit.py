@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tierlab.hwmodels.time.silicon import engines
 from tierlab.hwmodels.time.silicon.boost import Boosting, grow
 from tierlab.hwmodels.time.silicon.fitted import Bands, Fitted, stratum
 from tierlab.hwmodels.time.silicon.kernel import ENGINE, Kernel
@@ -33,6 +34,8 @@ FOR_SCHEDULE = 240
 FOR_TREES = 40000
 SCALE = 0.03
 """Relative error at which the loss turns from square to linear."""
+FEWEST_GROUPS = 12
+"""Groups from which on errors in those left out decide whether there are trees."""
 _PRIOR = 0.3
 MOST_STEPS = 200
 _TRIAL_STEPS = 15
@@ -114,7 +117,7 @@ def fit_parameters(
         No schedule led to a minimum.
     """
     few = _drawn(parts, FOR_SCHEDULE, seed)
-    names = [s for s in kernel.schedules if s != ENGINE or len(parts) > 1]
+    names = [s for s in kernel.schedules if _may_run(s, parts)]
     tried = {s: minimise(kernel, few, s, _TRIAL_STEPS) for s in names}
     schedule = min(tried, key=lambda s: tried[s][1])
     drawn = _drawn(parts, FOR_PARAMETERS, seed)
@@ -122,6 +125,14 @@ def fit_parameters(
     if not converged:
         raise NotConverged(f"{kernel.op}, schedule {schedule}")
     return schedule, values
+
+
+def _may_run(schedule: str, parts: list[tuple[Measured, Machine]]) -> bool:
+    """Say whether to try a schedule: an engine's kernel only on the GPUs that it runs on."""
+    if schedule == ENGINE:
+        return len(parts) > 1
+    run = {engines.engine(machine, eight=engines.narrow(m.ops)) for m, machine in parts}
+    return schedule not in engines.NAMES or run == {schedule}
 
 
 def _drawn(
@@ -167,7 +178,7 @@ def _leftover(
 ) -> tuple[Forest | None, Bands]:
     """Return the trees, and the band around what they say of groups that they did not see.
 
-    No trees where they tell less of such groups than the formula does.
+    No trees where they tell less of such groups than the formula does, if there are enough to say.
     """
     residuals = np.log(data.seconds / formula)
     if not how.trees:
@@ -175,8 +186,8 @@ def _leftover(
     boosting = Boosting().for_points(len(data))
     fold = folds(data.groups(), how.seed)
     said = unseen(features, residuals, fold, boosting, how.seed)
-    tell = np.median(np.abs(residuals - said)) <= np.median(np.abs(residuals))
-    if not tell:
+    worse = np.median(np.abs(residuals - said)) > np.median(np.abs(residuals))
+    if worse and data.groups().max() + 1 >= FEWEST_GROUPS:
         return None, spread_bands(features, residuals, formula, fold, how.seed)
     left, predicted = residuals - said, formula * np.exp(said)
     band = spread_bands(features, left, predicted, fold, how.seed, NARROWER)

@@ -21,8 +21,8 @@ from tierlab.kernels.ops.table import OpTable
 Floats = NDArray[np.float64]
 BEYOND = 1e-6
 """Slack of a range, in its coordinate: rounding is no extrapolation."""
-_STRETCH = 1.5
-"""Factor on the width of an extrapolated row's band (assumption, 2026-11-21)."""
+_WIDTHS = np.array([[1.0], [1.5]])
+"""Of a row's band, within and beyond what was measured; the latter an assumption (2026-11-21)."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,7 +95,7 @@ class Fitted:
         formula stands alone, and its band is wider.
         """
         seconds, far = self.formula_s(ops, machine), self._outside(ops)
-        width = np.where(far > BEYOND, _STRETCH, 1.0)
+        beyond, width = far > BEYOND, np.ones(0)
         trees, spread = self.trees, self.bands.spread
         if trees is not None or spread is not None:
             schedule, p = self.schedule, self.parameters
@@ -103,10 +103,14 @@ class Fitted:
             if trees is not None:
                 seconds = seconds * np.exp(trees(asked) * np.exp2(-far))
             if spread is not None:
-                width *= np.exp(spread(asked))
-        place = stratum(seconds)
-        low, high = (np.log(b)[place] * width for b in (self.bands.p10, self.bands.p90))
-        return Predicted(seconds, seconds * np.exp(low), seconds * np.exp(high), far > BEYOND)
+                width = np.exp(spread(asked))
+        place = beyond.astype(np.intp), stratum(seconds)
+        if spread is None:
+            low, high = (np.array(b) ** _WIDTHS for b in (self.bands.p10, self.bands.p90))
+            return Predicted(seconds, seconds * low[place], seconds * high[place], beyond)
+        logs = (np.log(b) * _WIDTHS for b in (self.bands.p10, self.bands.p90))
+        low, high = (np.exp(log[place] * width) for log in logs)
+        return Predicted(seconds, seconds * low, seconds * high, beyond)
 
     def seconds(self, ops: OpTable, machine: Machine) -> tuple[Floats, NDArray[np.bool_]]:
         """Return times, s, and whether a row lies outside the measured range, both [n]."""

@@ -59,6 +59,9 @@ class Silicon:
     def __init__(self, calibration: Calibration, machine: Machine, fallback: TimeModel) -> None:
         self._calibration, self._machine, self._fallback = calibration, machine, fallback
         self._members = _defaults([k for k in calibration.kernels if _runs(k, machine)])
+        self._of_code = np.full(_code(len(OPS), 0, 0, False, False), -1, np.int32)
+        for g, member in enumerate(self._members):
+            self._of_code[member.code] = g
         self._source = DATASHEET if calibration.device == ANY_DEVICE else CALIBRATED
 
     @property
@@ -131,9 +134,7 @@ class Silicon:
         return [f"{k.framework} {k.version} {k.kernel}" for k in keys]
 
     def _member(self, ops: OpTable) -> NDArray[np.int32]:
-        codes, found = _codes(ops), np.full(len(ops), -1, np.int32)
-        for g, member in enumerate(self._members):
-            found[codes == member.code] = g
+        found: NDArray[np.int32] = self._of_code[_codes(ops)]
         return found
 
     def _answer(self, out: Times, rows: NDArray[np.int64], g: int, ops: OpTable) -> None:

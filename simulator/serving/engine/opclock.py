@@ -139,27 +139,25 @@ def mixed_seconds(clock: OpClock, core: Core) -> int:
             return CHUNK + part
     if not clock.dense_known[tokens // PART]:
         return DENSE + tokens // PART
-    if decodes and not clock.decode_known[decodes]:
+    shares = decodes > 0 and len(clock.rules) > 0 and len(core.kept.keys) == 0
+    if decodes and not shares and not clock.decode_known[decodes]:
         return decodes
+    shared = int(clock.rules[SOURCE]) if shares else -1
     for source in range(SOURCES):
-        took = clock.dense[source, tokens] + clock.head[source, sequences]
-        took -= (chunks - 1) * clock.once[source]
+        took = 0.0
         for i in range(chunks):
             row, new = batch.chunks[i], batch.tokens[i]
             past = core.r.computed[row]
             ends = past + new == core.r.input_tokens[row] + core.r.generated[row]
             table = clock.ending if ends else clock.chunk
             took += over(clock.queries, clock.keys, table, source, new, past)
+        took -= (chunks - 1) * clock.once[source]
+        if source == shared:
+            took = _together(clock, core, took, clock.once[source])
+        took += clock.dense[source, tokens] + clock.head[source, sequences]
         core.by_source[source, 0] = took
-    if decodes:
-        whole = len(clock.rules) > 0 and len(core.kept.keys) == 0
-        shared = int(clock.rules[SOURCE]) if whole else -1
-        took = core.by_source[shared, 0]
+    if decodes and not shares:
         _add_decodes(clock, core, decodes, core.reg[STEPS])
-        if shared >= 0:
-            fixed = clock.dense[shared, tokens] + clock.head[shared, sequences]
-            both = _together(clock, core, took - fixed, clock.once[shared])
-            core.by_source[shared, 0] = fixed + both
     beside = clock.beside[sequences] + clock.launch[tokens]
     finish(core.by_source, core.seconds, core.reg[STEPS], clock.before[sequences], beside)
     return -1

@@ -53,7 +53,7 @@ def test_the_end_of_the_band_that_is_asked_for_is_given(transfers, rows):
         for way in (drive_way("read", "", found, None, band) for band in ("p10", "mid", "p90"))
     )
     assert high / mid == pytest.approx(3)
-    assert mid / 2 <= low < mid  # no faster than the best that was measured
+    assert low / mid == pytest.approx(1 / 2, rel=0.05)
 
 
 @pytest.mark.parametrize(("how", "cost"), [("loop", 5e-6), ("batched", 0.5e-6), ("kernel", 0.1e-6)])

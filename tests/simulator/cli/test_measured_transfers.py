@@ -149,3 +149,14 @@ def test_a_drive_that_is_only_read_needs_no_writes(tierlab, folder, transfers) -
     given = ("hardware.transfers=reads.json", "tiers.ssd.write=never")
     settings = [part for text in given for part in ("--set", text)]
     assert tierlab("run", folder / "s.toml", *settings).returncode == 0
+
+
+def test_show_tells_what_a_file_measured(tierlab, transfers) -> None:
+    transfers("m.json", list(rows(80e-6, 4e9)))
+    shown = tierlab("show", "transfers", "m.json").stdout
+    assert "measured 2026-11-21 on a CPU" in shown
+    assert "read" in shown
+    assert "1, 32" in shown
+    found = told(tierlab("show", "transfers", "m.json", "--json"))["ways"]
+    assert [way["way"] for way in found] == ["read", "write"]
+    assert found[0]["latency_s"] == pytest.approx(80e-6, rel=0.02)

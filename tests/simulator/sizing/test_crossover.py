@@ -20,10 +20,9 @@ class Lone:
 
     def __init__(self, latency_s=1e-6, once_s=0.0, piece_s=6e-6, bytes_per_s=50e9):
         law = ((once_s, piece_s),)
-        none = ((), (), (), (), ())
-        self._route = Route(
-            "host0", "gpu0", "loop", (), latency_s, law, bytes_per_s, *none, "gpu0:in", ""
-        )
+        none = ((), (), (), (), (), ())
+        ends, way = ("host0", "gpu0", "loop"), ((), latency_s, law, (), 1, bytes_per_s)
+        self._route = Route(*ends, *way, *none, "gpu0:in", "")
 
     def route(self, source, destination, mechanism):
         return self._route
@@ -165,3 +164,42 @@ def test_two_drives_send_in_parallel_and_modules_one_after_the_other(setting):
     )
     module = system.parts.system.nodes["cxl0"]
     assert found["cxl"].seconds(tokens) == pytest.approx(size / module.read_bytes_per_s, rel=0.01)
+
+
+def test_measured_mechanisms_are_tried_and_no_others(setting, transfers):
+    def row(way, how, size, pieces, piece_s):
+        src, dst = ("host", "gpu") if way == "in" else ("gpu", "host")
+        return {
+            "op": "copy",
+            "src": src,
+            "dst": dst,
+            "mechanism": how,
+            "host_memory": "pinned",
+            "bytes": size * pieces,
+            "piece_bytes": size,
+            "pieces": pieces,
+            "streams": 1,
+            "load": "idle",
+            "seconds": 10e-6 + pieces * max(piece_s, size / 50e9),
+        }
+
+    made = [
+        row(way, how, size, pieces, piece_s)
+        for way in ("in", "out")
+        for how, piece_s in (("loop", 8e-6), ("batched", 0.4e-6))
+        for size, pieces in ((4096, 1), (4096, 1024), (32768, 1024), (2**19, 64))
+    ]
+    path = transfers("h200.json", made, "H200")
+    hardware = {"name": "h200-tiered", "transfers": str(path)}
+    system = setting(
+        hbm_blocks=20_000, model="Llama-3.1-8B", max_model_len=16_384, hardware=hardware
+    )
+    found = {w.mechanism: w for w in ways_of(system, ["dram"], (16,))}
+    assert set(found) == {"loop", "batched"}
+    pieces = 4096 // 16 * 64
+    loop, batched = (found[how].seconds(4096) for how in ("loop", "batched"))
+    assert loop == pytest.approx(10e-6 + pieces * 8e-6, rel=1e-6)
+    assert batched == pytest.approx(10e-6 + pieces * 32768 / 50e9, rel=1e-6)
+    assert (found["loop"].bound(4096), found["batched"].bound(4096)) == ("issue", "bandwidth")
+    (told, *_) = crossover(system, ["dram"], [4096], (16,))["ways"]
+    assert told["times"] == "measured"
