@@ -177,9 +177,19 @@ def fraction(builder: Any, lanes: Any, left: Any, bits: Any) -> Any:
 @primitive("array at -> none")
 def prefetch(builder: Any, array: Any, at: Any) -> None:
     """Ask for the cache line of element `at`."""
+    _ask(builder, array, at, 3)
+
+
+@primitive("array at -> none")
+def prefetch_second(builder: Any, array: Any, at: Any) -> None:
+    """Ask for the cache line of element `at`, no nearer than the second cache."""
+    _ask(builder, array, at, 2)
+
+
+def _ask(builder: Any, array: Any, at: Any, near: int) -> None:
     ir = llvm()
     byte = ir.IntType(8).as_pointer()
-    flags = [ir.Constant(ir.IntType(32), v) for v in (0, 3, 1)]  # to read, keep near, data
+    flags = [ir.Constant(ir.IntType(32), v) for v in (0, near, 1)]  # to read, how near, data
     line = builder.bitcast(builder.gep(array, [at]), byte)
     call(builder, "llvm.prefetch.p0", ir.VoidType(), [line, *flags])
 

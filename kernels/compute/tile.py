@@ -3,7 +3,8 @@
 ``c[4, n] += a[4, depth] b[depth, n]``, all flat arrays with a place and a step from row to row.
 Sixteen vectors of sums hide the latency of a fused multiply-add. `b` is what comes from memory, and
 its rows are read whole, in order: hardware fetches ahead of an ascending walk, so that arithmetic
-costs no time, where a walk over half rows takes twice as long.
+costs no time, where a walk over half rows takes twice as long. Where a slice of `b` is met again in
+the first cache, what comes `AHEAD` floats later is asked for, so that memory does not rest.
 """
 
 # mypy: disable-error-code="no-untyped-def, no-untyped-call"
@@ -12,12 +13,13 @@ from __future__ import annotations
 import numpy as np
 
 from tierlab.kernels.compute.intrinsics import LANES
-from tierlab.kernels.compute.simd import fma, load, splat, spread, store
+from tierlab.kernels.compute.simd import fma, load, prefetch_second, splat, spread, store
 
 WIDE = 64
 WHOLE = 128
 DEEP = 16
 """Rows of `b` that stay in the first cache while two rows of `a`, then the others, meet them."""
+AHEAD = DEEP * WHOLE
 
 
 def product(a, at, a_step, b, of, b_step, depth, c, to, c_step, columns):
@@ -26,10 +28,10 @@ def product(a, at, a_step, b, of, b_step, depth, c, to, c_step, columns):
     for k in range(0, depth if whole > 0 else 0, DEEP):
         deep, row = min(DEEP, depth - k), of + k * b_step
         for n in range(0, whole, WHOLE):
-            by128(a, at + k, a_step, b, row + n, b_step, deep, c, to + n, c_step)
+            by128(a, at + k, a_step, b, row + n, b_step, deep, c, to + n, c_step, 0)
             by128(
                 a, at + 2 * a_step + k, a_step, b, row + n, b_step, deep, c, to + 2 * c_step + n,
-                c_step,
+                c_step, AHEAD,
             )  # fmt: skip
     wide = columns - columns % WIDE
     for n in range(whole, wide, WIDE):
@@ -38,8 +40,8 @@ def product(a, at, a_step, b, of, b_step, depth, c, to, c_step, columns):
         by16(a, at, a_step, b, of + n, b_step, depth, c, to + n, c_step)
 
 
-def by128(a, at, a_step, b, of, b_step, depth, c, to, c_step):
-    """Add a product of two rows and 128 columns."""
+def by128(a, at, a_step, b, of, b_step, depth, c, to, c_step, ahead):
+    """Add a product of two rows and 128 columns; ask for what comes `ahead` floats on, if any."""
     second = to + c_step
     a0, a1, a2, a3 = load(c, to), load(c, to + 16), load(c, to + 32), load(c, to + 48)
     a4, a5, a6, a7 = load(c, to + 64), load(c, to + 80), load(c, to + 96), load(c, to + 112)
@@ -53,6 +55,11 @@ def by128(a, at, a_step, b, of, b_step, depth, c, to, c_step):
     b6, b7 = load(c, second + 96), load(c, second + 112)
     for k in range(depth):
         row = of + k * b_step
+        if ahead > 0:
+            prefetch_second(b, row + ahead)
+            prefetch_second(b, row + ahead + 32)
+            prefetch_second(b, row + ahead + 64)
+            prefetch_second(b, row + ahead + 96)
         x, y = spread(a, at + k), spread(a, at + a_step + k)
         v0, v1, v2, v3 = load(b, row), load(b, row + 16), load(b, row + 32), load(b, row + 48)
         a0, a1, a2, a3 = fma(x, v0, a0), fma(x, v1, a1), fma(x, v2, a2), fma(x, v3, a3)
