@@ -49,7 +49,7 @@ PARAMETERS: dict[str, Parameter] = {
     "small": Parameter(0.2, 0.01, 1.0, "how efficiency falls with a tile's area: a power, 1"),
     "narrow": Parameter(0.1, 1e-3, 1.0, "how it falls under 128 columns: a power, 1"),
     "peak": Parameter(0.8, 0.05, 1.1, "of the peak that the largest tile reaches, 1"),
-    "tile_us": Parameter(1.0, 0.02, 20.0, "the largest tile's prologue and epilogue, us"),
+    "tile_kc": Parameter(2.0, 0.02, 40.0, "the largest tile's prologue and epilogue, 1000 cycles"),
     "l2_speed": Parameter(2.0, 0.3, 8.0, "L2's bandwidth over the memory's, 1"),
     "hbm_eff": Parameter(0.9, 0.3, 1.05, "of the memory's bandwidth, 1"),
     "sm_gbs": Parameter(60.0, 5.0, 800.0, "what one SM draws from memory, GB/s"),
@@ -118,7 +118,7 @@ class _Shape:
         area = tile[0] * tile[1]
         narrow = min(1.0, tile[1] / 128.0) ** self.p["narrow"]
         share = (area / 32768.0) ** self.p["small"] * narrow
-        edge_s = self.p["tile_us"] * 1e-6 * (area / 32768.0) ** 0.5
+        edge_s = self.p["tile_kc"] * 1e3 / self.machine.clock_hz * (area / 32768.0) ** 0.5
         return Tile(tile[0], tile[1], share, edge_s, min(MOST, SPLITTABLE // area) if split else 1)
 
     def _same_dtypes(self) -> Iterator[tuple[slice | NDArray[np.bool_], int]]:
