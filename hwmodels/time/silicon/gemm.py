@@ -7,7 +7,10 @@ The schedules:
 
 For each tile, waves over SMs are counted whole or in part; a wave takes the larger of its
 arithmetic and the operands that it streams through L2; all waves together take no less than the
-memory needs. Weights that stay in L2 between repeated calls move faster.
+memory needs. Weights that stay in L2 between repeated calls move faster: the public tables time
+six layers in turn (`outside_loop_count` of ai-dynamo/aiconfigurator's collector, one for block
+scales and fp4), so that what must fit is the weights of all. Long products run at the clock that
+the power limit allows.
 """
 
 from __future__ import annotations
