@@ -7,7 +7,10 @@ The schedules:
 
 For each tile, waves over SMs are counted whole or in part; a wave takes the larger of its
 arithmetic and the operands that it streams through L2; all waves together take no less than the
-memory needs. Weights that stay in L2 between repeated calls move faster.
+memory needs. Weights that stay in L2 between repeated calls move faster: the public tables time
+six layers in turn (`outside_loop_count` of ai-dynamo/aiconfigurator's collector, one for block
+scales and fp4), so that what must fit is the weights of all. Long products run at the clock that
+the power limit allows.
 """
 
 from __future__ import annotations
@@ -43,12 +46,13 @@ ASKED = ((64, 64), (64, 128), (128, 128), (128, 256), (256, 128))
 PARAMETERS: dict[str, Parameter] = {
     "launch_us": Parameter(2.0, 0.3, 200.0, "before any work, us"),
     "miss_us": Parameter(1.0, 0.01, 15.0, "once the operands do not fit in L2, us"),
+    "copies": Parameter(4.0, 1.0, 8.0, "weights that pass until the same return, 1"),
     "l2_share": Parameter(0.8, 0.2, 2.0, "of the L2, what the operands may fill, 1"),
     "l2_sharp": Parameter(5.0, 1.0, 12.0, "how sharply they overflow, 1"),
     "small": Parameter(0.2, 0.01, 1.0, "how efficiency falls with a tile's area: a power, 1"),
     "narrow": Parameter(0.1, 1e-3, 1.0, "how it falls under 128 columns: a power, 1"),
     "peak": Parameter(0.8, 0.05, 1.1, "of the peak that the largest tile reaches, 1"),
-    "tile_us": Parameter(1.0, 0.02, 20.0, "the largest tile's prologue and epilogue, us"),
+    "tile_kc": Parameter(2.0, 0.02, 40.0, "the largest tile's prologue and epilogue, 1000 cycles"),
     "l2_speed": Parameter(2.0, 0.3, 8.0, "L2's bandwidth over the memory's, 1"),
     "hbm_eff": Parameter(0.9, 0.3, 1.05, "of the memory's bandwidth, 1"),
     "sm_gbs": Parameter(60.0, 5.0, 800.0, "what one SM draws from memory, GB/s"),
@@ -60,7 +64,7 @@ PARAMETERS: dict[str, Parameter] = {
     "input_us": Parameter(0.1, 1e-2, 60.0, "launching that, us"),
     "row_ns": Parameter(0.5, 1e-3, 50.0, "that, for each row, ns"),
     "odd": Parameter(0.1, 1e-3, 30.0, "8-bit traffic of rows in no multiple of 8, more, 1"),
-    "heat": Parameter(0.1, 1e-3, 0.5, "what sustained work adds as clocks fall, 1"),
+    "energy_pj": Parameter(0.35, 0.02, 2.0, "of a 16-bit operation at 1 GHz; as the clock^2, pJ"),
     "heat_ms": Parameter(1.0, 0.1, 30.0, "work after which they have mostly fallen, ms"),
 }
 
@@ -76,9 +80,11 @@ class _Shape:
         self.read = self.n * self.k * self.stored + self.m * self.k * self.operand
         self.written = self.m * self.n * output_bytes(ops)
         l2 = p["l2_share"] * machine.l2_bytes
-        self.miss = miss_share(self.read + self.written, l2, p["l2_sharp"])
+        again = (p["copies"] - 1.0) * self.n * self.k * self.stored
+        self.miss = miss_share(self.read + self.written + again, l2, p["l2_sharp"])
         self.cold = p["cold"] + (1.0 - p["cold"]) * self.miss
-        self.peak = np.array([_peak(machine, d) for d in range(len(DTYPES))])[ops.dtype] * p["peak"]
+        self.flop_per_s = np.array([_peak(machine, d) for d in range(len(DTYPES))])[ops.dtype]
+        self.peak = self.flop_per_s * p["peak"]
 
     def seconds(self, tiles: Sequence[tuple[int, int]], split: bool) -> Floats:
         """Return the time with the best of some tile shapes, s, float64[n]."""
@@ -99,11 +105,23 @@ class _Shape:
             total[rows] = least_s([c[rows] for c in columns], rates, known)
         return total
 
+    def sustained(self, seconds: Floats) -> Floats:
+        """Return the share of the clock at which arithmetic stays within the power limit.
+
+        Power is energy x rate, and both fall with the clock: energy as its square (voltage goes
+        with it), so the share is the cube root of the power that there is over what it would take.
+        """
+        machine = self.machine
+        busy = 2.0 * self.m * self.n * self.k / seconds * (machine.peak("bf16") / self.flop_per_s)
+        joules = self.p["energy_pj"] * 1e-12 * (machine.peak_clock_hz * 1e-9) ** 2
+        share: Floats = np.minimum(np.cbrt(machine.tdp_w / (busy * joules)), 1.0)
+        return share
+
     def _tile(self, tile: tuple[int, int], split: bool) -> Tile:
         area = tile[0] * tile[1]
         narrow = min(1.0, tile[1] / 128.0) ** self.p["narrow"]
         share = (area / 32768.0) ** self.p["small"] * narrow
-        edge_s = self.p["tile_us"] * 1e-6 * (area / 32768.0) ** 0.5
+        edge_s = self.p["tile_kc"] * 1e3 / self.machine.clock_hz * (area / 32768.0) ** 0.5
         return Tile(tile[0], tile[1], share, edge_s, min(MOST, SPLITTABLE // area) if split else 1)
 
     def _same_dtypes(self) -> Iterator[tuple[slice | NDArray[np.bool_], int]]:
@@ -125,7 +143,8 @@ def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
     """Return the time of each call, float64[n]."""
     shape = _Shape(ops, machine, p)
     best = shape.seconds(TILES, split=True) if schedule == "fastest" else _by_rows(shape)
-    best = best * (1.0 + p["heat"] * (1.0 - np.exp(-best / (p["heat_ms"] * 1e-3))))
+    slower = 1.0 / shape.sustained(best) - 1.0
+    best = best * (1.0 + slower * (1.0 - np.exp(-best / (p["heat_ms"] * 1e-3))))
     per_row = shape.k * ((2.0 + shape.operand) * p["input_pass"] / machine.bytes_per_s)
     quantised = shape.m * (per_row + p["row_ns"] * 1e-9)
     ends = shape.m * (shape.k * shape.operand + shape.n * 2.0)

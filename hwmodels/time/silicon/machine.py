@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -24,6 +25,8 @@ class Machine:
         Memory bandwidth, L2 capacity, shared memory of one SM.
     flop_per_s
         Dense peaks by dtype.
+    tdp_w
+        Power limit.
     """
 
     name: str
@@ -33,6 +36,7 @@ class Machine:
     l2_bytes: float
     sram_bytes: float
     flop_per_s: Mapping[str, float]
+    tdp_w: float
 
     def peak(self, dtype: str) -> float:
         """Return the peak that arithmetic in `dtype` runs at, after the roofline's fallbacks.
@@ -47,6 +51,12 @@ class Machine:
                 return self.flop_per_s[candidate]
         raise BadInput(self.name, f"states no peak for {dtype}", ", ".join(FALLBACKS[dtype]))
 
+    @property
+    def peak_clock_hz(self) -> float:
+        """The clock that the 16-bit peak is stated at: a tensor core's work a cycle is 2^n."""
+        per_sm_cycle = self.peak("bf16") / (self.sms * self.clock_hz)
+        return self.peak("bf16") / (self.sms * 2.0 ** round(math.log2(per_sm_cycle)))
+
 
 def machine_of(gpu: Gpu) -> Machine:
     """Take the figures from a device of the catalogue."""
@@ -58,4 +68,5 @@ def machine_of(gpu: Gpu) -> Machine:
         gpu.l2_bytes,
         gpu.sram_bytes_per_sm,
         gpu.peak_flop_per_s,
+        gpu.tdp_w,
     )

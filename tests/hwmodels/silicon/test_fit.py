@@ -12,7 +12,7 @@ from tierlab.kernels.ops.table import OpTable
 CHANGED = {
     "decode_attention": {"launch_us": 12.0, "hbm_eff": 0.7, "l2_share": 0.5, "tile128": 9000.0},
     "prefill_attention": {"launch_us": 15.0, "peak128": 0.45, "append": 6.0},
-    "gemm": {"launch_us": 5.0, "peak": 0.5, "hbm_eff": 0.6, "tile_us": 3.0},
+    "gemm": {"launch_us": 5.0, "peak": 0.5, "hbm_eff": 0.6, "tile_kc": 6.0},
     "elementwise": {"launch_us": 4.0, "hbm_eff": 0.6, "l2_speed": 3.0},
 }
 

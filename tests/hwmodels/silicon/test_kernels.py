@@ -1,5 +1,7 @@
 """Formulas behave as machines do, and the schedules as the kernels that they are named for."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -72,10 +74,33 @@ def test_a_cache_within_l2_is_read_faster(machine):
 
 def test_large_products_reach_the_stated_share_of_the_peak(machine):
     ops = OpTable.build("gemm", "bf16", "bf16", m=16384, n=16384, k=16384)
-    p = start("gemm", peak=0.7, heat=1e-3)
+    p = start("gemm", peak=0.7, energy_pj=0.02)
     seconds = KERNELS["gemm"].seconds(ops, machine, "fastest", p)[0]
     ideal = 2 * 16384.0**3 / machine.flop_per_s["bf16"] / 0.7
     assert 0.99 < seconds / ideal < 1.2
+
+
+def test_the_power_limit_slows_long_products_by_the_cube_root(machine):
+    """A chip with an eighth of the power runs them at half the clock; short ones as before."""
+    sizes = np.array([128.0, 32768.0])
+    ops = OpTable.build("gemm", "bf16", "bf16", m=sizes, n=sizes, k=sizes)
+    p = start("gemm", energy_pj=1.0)
+    full, eighth = (replace(machine, tdp_w=watts) for watts in (400.0, 50.0))
+    seconds = [KERNELS["gemm"].seconds(ops, m, "fastest", p) for m in (full, eighth)]
+    assert seconds[1] / seconds[0] == pytest.approx([1.0, 2.0], rel=0.02)
+
+
+@pytest.mark.parametrize(("name", "ghz"), [("H100", 1.83), ("L40S", 2.49), ("RTX-4090", 2.52)])
+def test_the_clock_of_the_stated_peak(name, ghz):
+    """989.4 TFLOP/s is 132 SMs x 4,096 FLOP a cycle at 1.83 GHz, whatever the highest clock is."""
+    assert machine_of(load_device(name, name)).peak_clock_hz == pytest.approx(ghz * 1e9, rel=0.002)
+
+
+def test_six_weights_in_turn_overflow_l2_where_one_fits(machine):
+    ops = OpTable.build("gemm", "bf16", "bf16", m=1, n=4096, k=2048)
+    one, six = (start("gemm", copies=c, cold=0.01) for c in (1.0, 6.0))
+    times = [KERNELS["gemm"].seconds(ops, machine, "fastest", p)[0] for p in (one, six)]
+    assert times[1] - times[0] > 0.4 * 4096 * 2048 * 2 / machine.bytes_per_s
 
 
 def test_one_more_tile_than_sms_costs_a_wave(machine):
