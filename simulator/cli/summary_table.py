@@ -40,11 +40,11 @@ def _counts(s: dict[str, Any]) -> list[tuple[str, str]]:
     ]
 
 
-def _copied(copies: dict[str, float]) -> list[tuple[str, str]]:
+def _copied(copies: dict[str, float | None]) -> list[tuple[str, str]]:
     """Say where copies have their times from, where any was measured."""
-    outside = copies.get("outside", 0.0)
-    known = {k: v for k, v in copies.items() if k != "outside"}
-    if not known.get("measured", 0.0) + known.get("partly", 0.0):
+    known = {k: v or 0.0 for k, v in copies.items()}
+    outside = known.pop("outside")
+    if not known["measured"] + known["partly"]:
         return []
     told = f" ({outside:.1%} outside the measured sizes or depths)" if outside > 0 else ""
     return [("  of copied bytes", _shares(known) + told)]

@@ -14,20 +14,23 @@ _ROUTE = CODES.index("route")
 _BYTES, _PIECES, _MOVED = (NUMBERS.index(n) for n in ("bytes", "pieces", "moved_bytes"))
 
 
-def copied_shares(run: Run) -> dict[str, float]:
+Shares = dict[str, float | None]
+
+
+def copied_shares(run: Run) -> Shares:
     """Return the shares of bytes that moved between tiers, by where their times come from.
 
     ``measured``, ``partly`` (one end of the way was) and ``datasheet`` sum to 1; ``outside`` are
-    those of pieces or depths that were not measured. Nothing where nothing was copied.
+    those of pieces or depths that were not measured. None where nothing was copied.
     """
-    if run.network is None:
-        return {}
+    nothing: Shares = dict.fromkeys((*KNOWN, "outside"), None)
+    if run.network is None or not run.network.moved():
+        return nothing
     if not run.parts.system.measured:
-        none = dict.fromkeys((*KNOWN, "outside"), 0.0)
-        return none | {"datasheet": 1.0} if run.network.moved() else {}
+        return {**dict.fromkeys(nothing, 0.0), "datasheet": 1.0}
     moved = _moved(run.network)
     whole = sum(moved[name] for name in KNOWN)
-    return {name: nbytes / whole for name, nbytes in moved.items()} if whole > 0 else {}
+    return {name: nbytes / whole for name, nbytes in moved.items()} if whole > 0 else nothing
 
 
 def _moved(network: Network) -> dict[str, float]:

@@ -51,6 +51,8 @@ def test_run_prints_one_object_with_every_key(tierlab, scenario):
     )
     assert sum(found["sources"].values()) == pytest.approx(1.0)
     assert found["goodput_requests_per_s"] is None
+    assert set(found["copies"]) == {"measured", "partly", "datasheet", "outside"}
+    assert set(found["copies"].values()) == {None}
 
 
 def test_the_figures_agree_with_the_log_and_with_each_other(tierlab, scenario):

@@ -83,3 +83,13 @@ def test_names_of_the_catalogue_are_no_files(folder):
         SCENARIO.replace("mine.toml", "vllm").replace('{ name = "router.py" }', '"round_robin"')
     )
     assert input_files(load_scenario(folder / "plain.toml")) == {}
+
+
+def test_measured_transfers_are_inputs_whatever_they_are_called(folder):
+    text = SCENARIO.replace(
+        'hardware = "2xH200"', 'hardware = { name = "2xH200", transfers = { gpu = "g.measured" } }'
+    )
+    (folder / "scenario.toml").write_text(text)
+    (folder / "g.measured").write_text("{}")
+    found = input_files(load_scenario(folder / "scenario.toml"))
+    assert found["hardware.transfers.gpu"].name == "g.measured"
