@@ -7,8 +7,8 @@ docs/results/silicon_rtx4090.md: both kinds of rows timed apart, and in one laun
 (`hwmodels/time/silicon/shared.py`).
 """
 
+import argparse
 import csv
-import sys
 from math import ceil
 from pathlib import Path
 
@@ -79,4 +79,10 @@ def main(folder: Path, path: Path | None) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), Path(sys.argv[2]) if len(sys.argv) > 2 else None)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("calibration", type=Path, nargs="?")
+    given = parser.parse_args()
+    main(given.folder, given.calibration)
