@@ -36,7 +36,7 @@ from tierlab.hwmodels.time.silicon.kernel import (
     store_waves,
 )
 from tierlab.hwmodels.time.silicon.machine import Machine
-from tierlab.hwmodels.time.silicon.uneven import alone_s, even, left_over, of_longest
+from tierlab.hwmodels.time.silicon.uneven import alone_s, even, left_over, longest, of_longest
 from tierlab.kernels.ops.table import DTYPE_BYTES, OpTable
 
 BLOCK = 128.0
@@ -107,10 +107,10 @@ def _ragged(ops: OpTable, machine: Machine, schedule: str) -> tuple[engines.Cut,
     grid = _grid(ops, machine, schedule)
     if not ops["kv_len_spread"].any():
         return grid, np.ceil(grid.blocks / grid.splits)
-    long = _grid(of_longest(ops), machine, schedule)
     if schedule in ("dynamic", "flash3"):
-        most = flash3.splits(ops, machine.sms, longest=True)
-        return grid, np.ceil(long.blocks / most)
+        own = engines.blocks(longest(ops), ops["window"], flash3.tile(ops)[1])
+        return grid, np.ceil(own / flash3.splits(ops, machine.sms, longest=True))
+    long = _grid(of_longest(ops), machine, schedule)
     cut = np.maximum(long.splits * np.minimum(grid.blocks / long.blocks, 1.0), 1.0)
     return grid._replace(splits=cut), np.ceil(long.blocks / long.splits)
 

@@ -120,8 +120,8 @@ def cut(schedule: str, ops: OpTable, machine: Machine) -> Cut:
             packed, _blocks(ops, wide), flash3.splits(ops, machine.sms), _HALF * wide / BLOCK
         )
     if schedule == "flashinfer":
-        blocks = _blocks(ops, BLOCK)
-        return Cut(packed, blocks, two_ctas(packed, blocks, machine.sms), 1.0)
+        own = _blocks(ops, BLOCK)
+        return Cut(packed, own, two_ctas(packed, own, machine.sms), 1.0)
     packs, wide = flash2.packs(ops), flash2.keys_of_block(ops)
     tiles = np.where(packs, packed, ops["batch"] * ops["heads"])
     whole = np.ceil(reach(ops)[0] / wide)
@@ -138,13 +138,17 @@ def two_ctas(tiles: Floats, blocks: Floats, sms: float) -> Floats:
 
 def _trtllm(ops: OpTable, lanes: Floats, group: Floats, sms: float) -> Cut:
     rows = np.where(group <= 8, 8.0, np.where(group <= 16, 16.0, 32.0))
-    tiles, blocks = lanes * np.ceil(group / rows), _blocks(ops, BLOCK)
-    most = np.minimum(np.ceil(ops["kv_len"] / (2.0 * BLOCK)), blocks)
-    return Cut(tiles, blocks, np.clip(np.floor(sms / tiles), 1.0, most), rows / ROWS)
+    tiles, own = lanes * np.ceil(group / rows), _blocks(ops, BLOCK)
+    most = np.minimum(np.ceil(ops["kv_len"] / (2.0 * BLOCK)), own)
+    return Cut(tiles, own, np.clip(np.floor(sms / tiles), 1.0, most), rows / ROWS)
 
 
 def _blocks(ops: OpTable, wide: Floats | float) -> Floats:
+    return blocks(ops["kv_len"], ops["window"], wide)
+
+
+def blocks(kv_len: Floats, window: Floats, wide: Floats | float) -> Floats:
     """Return the blocks that hold the keys in reach, from the first that a window lets in."""
-    keys, _ = reach(ops)
-    found: Floats = np.ceil(ops["kv_len"] / wide) - np.floor((ops["kv_len"] - keys) / wide)
+    keys = np.where((window > 0) & (kv_len > window), window, kv_len)
+    found: Floats = np.ceil(kv_len / wide) - np.floor((kv_len - keys) / wide)
     return found

@@ -15,7 +15,9 @@ from tierlab.hwmodels.time.silicon.machine import Machine
 from tierlab.hwmodels.time.silicon.measured import KernelKey
 from tierlab.hwmodels.time.silicon.packed import Later
 from tierlab.hwmodels.time.silicon.registry import KERNELS
+from tierlab.hwmodels.time.silicon.repeats import run_starts
 from tierlab.hwmodels.time.silicon.trees import Forest
+from tierlab.hwmodels.time.silicon.uneven import even
 from tierlab.kernels.ops.table import OpTable
 
 Floats = NDArray[np.float64]
@@ -95,22 +97,37 @@ class Fitted:
         formula stands alone, and its band is wider.
         """
         seconds, far = self.formula_s(ops, machine), self._outside(ops)
-        beyond, width = far > BEYOND, np.ones(0)
-        trees, spread = self.trees, self.bands.spread
-        if trees is not None or spread is not None:
-            schedule, p = self.schedule, self.parameters
-            asked = self.kernel.asked(ops, machine, schedule, p, seconds)
-            if trees is not None:
-                seconds = seconds * np.exp(trees(asked) * np.exp2(-far))
-            if spread is not None:
-                width = np.exp(spread(asked))
+        beyond = far > BEYOND
+        factor, width = self._learnt(ops, machine, seconds)
+        if factor is not None:
+            seconds = seconds * np.exp(factor * np.exp2(-far))
         place = beyond.astype(np.intp), stratum(seconds)
-        if spread is None:
+        if width is None:
             low, high = (np.array(b) ** _WIDTHS for b in (self.bands.p10, self.bands.p90))
             return Predicted(seconds, seconds * low[place], seconds * high[place], beyond)
         logs = (np.log(b) * _WIDTHS for b in (self.bands.p10, self.bands.p90))
-        low, high = (np.exp(log[place] * width) for log in logs)
+        low, high = (np.exp(log[place] * np.exp(width)) for log in logs)
         return Predicted(seconds, seconds * low, seconds * high, beyond)
+
+    def _learnt(
+        self, ops: OpTable, machine: Machine, seconds: Floats
+    ) -> tuple[Floats | None, Floats | None]:
+        """Return logs of the trees' factor and of the band's width; None where not fitted.
+
+        Of ragged batches, those of even ones with as many keys, asked once for each run of them.
+        """
+        forests = self.trees, self.bands.spread
+        if forests == (None, None):
+            return None, None
+        place = None
+        if ops["kv_len_spread"].any():
+            starts = run_starts(ops, np.arange(len(ops)), but="kv_len_spread")
+            place, ops = np.cumsum(starts) - 1, even(ops.take(starts))
+            seconds = self.formula_s(ops, machine)
+        asked = self.kernel.asked(ops, machine, self.schedule, self.parameters, seconds)
+        said = (None if forest is None else forest(asked) for forest in forests)
+        factor, width = (v if v is None or place is None else v[place] for v in said)
+        return factor, width
 
     def seconds(self, ops: OpTable, machine: Machine) -> tuple[Floats, NDArray[np.bool_]]:
         """Return times, s, and whether a row lies outside the measured range, both [n]."""

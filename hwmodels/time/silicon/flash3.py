@@ -25,17 +25,22 @@ _FULL = 0.8
 _NEAR = 0.85
 """Of the best efficiency, what the fewest splits must reach."""
 _SLACK = 1.1
-_WIDE = np.array([(128.0, 128.0, 96.0, 80.0), (160.0, 128.0, 96.0, 64.0)])
-_WIDE_FP8 = np.array([(160.0, 160.0, 160.0, 128.0), (160.0, 160.0, 128.0, 64.0)])
+_STEPS = (64.0, 128.0, 192.0)
+_HIGH = np.array((192.0, 128.0, 128.0, 128.0))
+_WIDE = np.array(
+    [
+        [(128.0, 128.0, 96.0, 80.0), (160.0, 128.0, 96.0, 64.0)],
+        [(160.0, 160.0, 160.0, 128.0), (160.0, 160.0, 128.0, 64.0)],
+    ]
+)
+"""Rows of a tile by head width; keys by bytes stored (two, one), window (none, one), head width."""
 
 
 def tile(ops: OpTable) -> tuple[Floats, Floats]:
     """Return the rows and the keys of a tile, both [n]."""
-    step = np.searchsorted((64.0, 128.0, 192.0), ops["head_dim"])
-    local = (ops["window"] > 0).astype(np.int64)
-    narrow = DTYPE_BYTES[ops.kv_dtype] < 2.0
-    wide = np.where(narrow, _WIDE_FP8[local, step], _WIDE[local, step])
-    return np.where(step == 0, 192.0, 128.0), wide
+    step = np.searchsorted(_STEPS, ops["head_dim"])
+    narrow = (DTYPE_BYTES < 2.0).astype(np.intp)[ops.kv_dtype]
+    return _HIGH[step], _WIDE[narrow, (ops["window"] > 0).astype(np.intp), step]
 
 
 def packs_by_tma(ops: OpTable) -> NDArray[np.bool_]:

@@ -6,10 +6,12 @@ batches are padded to captured sizes.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from tierlab.kernels.ops.table import COLUMNS, OPS, OpTable
+from tierlab.kernels.ops.table import OPS, OpTable
 
 _ATTENTION = (
     "batch", "q_len", "kv_len", "heads", "kv_heads", "head_dim", "v_head_dim", "window",
@@ -31,21 +33,24 @@ READS: dict[str, tuple[str, ...]] = {
     "all_to_all": _COLLECTIVE,
 }
 """Operation -> the columns that its kernel models read."""
-_PLACES = {op: [COLUMNS.index(name) for name in names] for op, names in READS.items()}
 
 
-def run_starts(ops: OpTable, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+def run_starts(ops: OpTable, rows: NDArray[np.int64], but: str = "") -> NDArray[np.bool_]:
     """Say which of some rows of one operation differ from the row before, bool[rows].
 
     Parameters
     ----------
+    ops
+        A table.
     rows
         Places in `ops`, not empty.
+    but
+        A column to leave out.
     """
     starts = np.zeros(len(rows), np.bool_)
     starts[0] = True
-    columns = [ops.dtype, ops.kv_dtype]
-    columns += [ops.values[place] for place in _PLACES[OPS[ops.op[rows[0]]]]]
+    columns: list[NDArray[Any]] = [ops.dtype, ops.kv_dtype]
+    columns += [ops[name] for name in READS[OPS[ops.op[rows[0]]]] if name != but]
     for column in columns:
         values = column[rows]
         starts[1:] |= values[1:] != values[:-1]

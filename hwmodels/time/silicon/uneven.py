@@ -24,8 +24,14 @@ def even(ops: OpTable) -> OpTable:
 def of_longest(ops: OpTable) -> OpTable:
     """Return even batches of sequences that are all as long as the longest."""
     made = even(ops)
-    made.values[COLUMNS.index("kv_len")] *= 1.0 + ops["kv_len_spread"]
+    made.values[COLUMNS.index("kv_len")] = longest(ops)
     return made
+
+
+def longest(ops: OpTable) -> Floats:
+    """Return the keys of each batch's longest sequence, float64[n]."""
+    keys: Floats = ops["kv_len"] * (1.0 + ops["kv_len_spread"])
+    return keys
 
 
 class Left(NamedTuple):
