@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -84,7 +85,8 @@ def validate(
         measured = _own(source, hardware)
     rows = collect(measured, ops, points)
     if as_json:
-        click.echo(json.dumps({"strata": [asdict(r) for r in rows]}))
+        strata = [{k: _known(v) for k, v in asdict(r).items()} for r in rows]
+        click.echo(json.dumps({"strata": strata}))
     else:
         show(rows)
     if output is not None:
@@ -148,16 +150,19 @@ def collect(
 
 
 _HEAD = (
-    "device", "kernel", "time", "held out", "fitted", "median", "p90", "by time", "bias",
-    "in band", "formula",
+    "kernel", "measured", "rows", "p50", "p90", "by time", "bias", "in band", "formula", "noise",
 )  # fmt: skip
 
 
 def show(rows: list[Row]) -> None:
-    """Print the table, and the worst case of each kernel."""
+    """Print the table, what its noise is, and the worst case of each kernel."""
     from tierlab.simulator.cli.tables import table
 
     table("predicted against measured, held-out shapes", _HEAD, [cells(r) for r in rows])
+    click.echo(
+        "rows: held out. p50, p90, by time: of |predicted / measured - 1|. formula: p50 without"
+    )
+    click.echo("trees. noise: neighbours of which the larger took less time / less by over 2%.")
     for row in sorted(rows, key=lambda r: -r.p90)[:5]:
         click.echo(f"worst of {row.device} {row.kernel}, {row.stratum}: {row.worst}")
 
@@ -166,7 +171,14 @@ def cells(row: Row) -> list[str]:
     """Return what a row shows."""
     percents = (row.median, row.p90, row.weighted, row.bias, row.coverage, row.formula_median)
     shown = [f"{100 * v:.1f}%" for v in percents]
-    return [row.device, row.kernel, row.stratum, f"{row.points:,}", f"{row.fitted:,}", *shown]
+    known = _known(row.falls) is not None
+    noise = f"{100 * row.falls:.0f}% / {100 * row.falls_2pc:.1f}%" if known else "-"
+    return [f"{row.device} {row.kernel}", row.stratum, f"{row.points:,}", *shown, noise]
+
+
+def _known(value: object) -> object:
+    """Return the value, None for NaN."""
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def write(rows: list[Row], folder: Path) -> None:
@@ -186,7 +198,11 @@ def write(rows: list[Row], folder: Path) -> None:
                 "array": (100 * (part["p90"] - part["median"])).to_list(), "symmetric": False,
                 "arrayminus": [0.0] * len(part),
             },
-            hovertext=part["worst"].to_list(),
+            hovertext=[
+                f"{row['worst']}<br>larger shapes that took less: {100 * row['falls']:.0f}%, "
+                f"by over 2%: {100 * row['falls_2pc']:.1f}%"
+                for row in part.iter_rows(named=True)
+            ],
         )  # fmt: skip
     figure.update_layout(
         title="Held-out error: median, whisker to p90",

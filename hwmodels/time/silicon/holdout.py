@@ -15,6 +15,7 @@ from tierlab.hwmodels.time.silicon.fit import Options, fit
 from tierlab.hwmodels.time.silicon.fitted import Fitted, stratum
 from tierlab.hwmodels.time.silicon.machine import Machine
 from tierlab.hwmodels.time.silicon.measured import Measured
+from tierlab.hwmodels.time.silicon.noise import falls, shares
 from tierlab.kernels.ops.table import COLUMNS
 
 Floats = NDArray[np.float64]
@@ -43,6 +44,9 @@ class Row:
         Share of measurements within p10-p90.
     formula_median
         As `median`, of the formula without its trees.
+    falls, falls_2pc
+        The data's own noise: share of neighbouring shapes of which the larger took less time, and
+        less by over 2% (`noise`).
     worst
         The shape with the largest error, in words.
     """
@@ -58,6 +62,8 @@ class Row:
     bias: float
     coverage: float
     formula_median: float
+    falls: float
+    falls_2pc: float
     worst: str
 
 
@@ -83,6 +89,7 @@ def score(model: Fitted, unseen: Measured, machine: Machine) -> list[Row]:
     predicted, low, high, _ = model.predict(unseen.ops, machine)
     bare = model.formula_s(unseen.ops, machine)
     within = (unseen.seconds >= low) & (unseen.seconds <= high)
+    fall = falls(unseen)
     rows = []
     for s, name in enumerate(STRATA):
         mine = np.flatnonzero(stratum(unseen.seconds) == s)
@@ -97,6 +104,7 @@ def score(model: Fitted, unseen: Measured, machine: Machine) -> list[Row]:
                 float(np.median(size)), float(np.quantile(size, 0.9)),
                 float((size * true).sum() / true.sum()), float(np.median(error)),
                 float(within[mine].mean()), float(np.median(np.abs(bare[mine] / true - 1.0))),
+                *shares(fall[mine]),
                 _spell(unseen, int(mine[np.argmax(size)]), float(error[np.argmax(size)])),
             )
         )  # fmt: skip
