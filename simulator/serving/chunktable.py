@@ -39,6 +39,7 @@ class ChunkTable:
         self._queries, self._keys, self._predict = queries, keys, predict
         self.seconds = np.zeros((len(SOURCES), len(queries), len(keys)))
         self.known = np.zeros((len(queries) - 2) // PER_PART + 1, np.uint8)
+        self._met: set[int] = set()
 
     def learn(self, part: int) -> None:
         """Fill in one part."""
@@ -52,8 +53,14 @@ class ChunkTable:
 
     def need(self, q_len: Ints) -> Floats:
         """Return `seconds`, filled in for chunks of so many tokens."""
-        at = np.clip(np.searchsorted(self._queries, q_len, "right") - 1, 0, len(self._queries) - 2)
-        for part in np.unique(at // PER_PART):
-            if not self.known[part]:
-                self.learn(int(part))
+        for tokens in q_len.tolist():
+            if tokens not in self._met:
+                self._meet(tokens)
         return self.seconds
+
+    def _meet(self, tokens: int) -> None:
+        at = int(np.searchsorted(self._queries, tokens, "right")) - 1
+        part = min(max(at, 0), len(self._queries) - 2) // PER_PART
+        if not self.known[part]:
+            self.learn(part)
+        self._met.add(tokens)

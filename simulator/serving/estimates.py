@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -51,6 +51,7 @@ class Estimates:
     block_tokens: int
     layers: int
     overlaps: bool
+    _chunks: dict[tuple[int, int], float] = field(default_factory=dict)
 
     def of(self, found: Found, tiers: Hierarchy, places: Places, whole: int) -> LoadView:
         """Return the choices for a prompt of which `found` is in lower tiers.
@@ -103,6 +104,12 @@ class Estimates:
         while past < end:
             q = min(self.budget, end - past)
             past += q
-            times = self.timer.mixed(np.array([q]), np.array([past]), _NONE)
-            total += float(times.seconds[0])
+            total += self._chunk_s(q, past)
         return total
+
+    def _chunk_s(self, q_len: int, kv_len: int) -> float:
+        known = self._chunks.get((q_len, kv_len))
+        if known is None:
+            times = self.timer.mixed(np.array([q_len]), np.array([kv_len]), _NONE)
+            known = self._chunks[q_len, kv_len] = float(times.seconds[0])
+        return known

@@ -130,8 +130,10 @@ class Replica:
         horizon_s = now_s if waits else float(self.env.peek())
         stopped = self._engine.advance(now_s, horizon_s, self.exact)
         if stopped == state.LACKS_TIMES:
+            # nothing has happened: what is known of times must not show in what is done
             self.clock.learn(int(self.core.reg[state.MISSING]))
-        elif stopped == state.FULL:
+            return int(stopped)
+        if stopped == state.FULL:
             self.collect()
         elif stopped == state.ASKS and self.tiering is not None:
             self.tiering.decide()
