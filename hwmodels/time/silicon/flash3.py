@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tierlab.hwmodels.time.silicon.kernel import Floats
+from tierlab.hwmodels.time.silicon.uneven import longest as longest_of
 from tierlab.kernels.ops.table import DTYPE_BYTES, OpTable
 
 MOST_SPLITS = 128
@@ -55,7 +56,7 @@ def splits(ops: OpTable, sms: float, longest: bool = False) -> Floats:
     The longest sequence bounds the splits of all; the keys of all tell how many blocks an SM takes.
     """
     high, wide = tile(ops)
-    most = ops["kv_len"] * (1.0 + ops["kv_len_spread"])
+    most = longest_of(ops)
     tiles = ops["kv_heads"] * np.ceil(ops["q_len"] * ops["heads"] / ops["kv_heads"] / high)
     window = np.where(ops["window"] > 0, ops["window"], np.inf)
     seen = np.minimum(most, window + high)

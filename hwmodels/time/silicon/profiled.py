@@ -8,12 +8,12 @@ several operations.
 
 from __future__ import annotations
 
-import csv
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tierlab.hwmodels.time.profilecsv import read_rows, usable
 from tierlab.hwmodels.time.silicon.measured import KernelKey, Measured
 from tierlab.kernels.base.errors import BadInput
 from tierlab.kernels.base.names import read_text
@@ -78,28 +78,11 @@ def _meta(path: Path, where: str) -> dict[str, str]:
     return found
 
 
-def _table(path: Path, columns: tuple[str, ...]) -> list[tuple[str, ...]]:
-    with_head = list(csv.reader(read_text(path, str(path)).splitlines()))
-    head = with_head[0] if with_head else []
-    for name in columns:
-        if name not in head:
-            raise BadInput(f"{path}:1", f"no column {name!r}", ", ".join(columns))
-    place = [head.index(c) for c in columns]
-    rows = []
-    for number, cells in enumerate(with_head[1:], 2):
-        if len(cells) != len(head):
-            raise BadInput(f"{path}:{number}", f"{len(cells)} cells", f"{len(head)} cells")
-        rows.append(tuple(cells[i] for i in place))
-    return rows
-
-
-def _number(path: Path, line: int, name: str, text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = np.nan
-    if not np.isfinite(value) or value < 0 or (name == "time_us" and value == 0):
-        raise BadInput(f"{path}:{line}", f"{name} is {text!r}", "a finite number, not negative")
+def _number(row: dict[str, str], column: str, where: str) -> float:
+    value = usable(row[column], column)
+    if value is None:
+        what = f"{column} is {row[column]!r}"
+        raise BadInput(where, what, "a finite number, not negative")
     return value
 
 
@@ -108,13 +91,12 @@ def _dense(folder: Path, model: Model) -> dict[str, tuple[OpTable, Floats]]:
     found: dict[str, list[tuple[OpTable, float]]] = {"gemm": [], "elementwise": []}
     for file, count in (("dense.csv", "tokens"), ("per_sequence.csv", "sequences")):
         path = folder / file
-        for line, row in enumerate(_table(path, ("layer", count, "time_us")), 2):
-            known = HEAD if count == "sequences" else row[0]
-            if row[0] != known or (count == "tokens" and row[0] not in LAYERS):
+        for line, row in enumerate(read_rows(path, ("layer", count, "time_us"), str(path)), 2):
+            layer, spot = row["layer"], f"{path}:{line}"
+            if layer not in (LAYERS if count == "tokens" else (HEAD,)):
                 continue
-            m = _number(path, line, count, row[1])
-            ops = _layers(model, m, path)[row[0]]
-            found[OPS[ops.op[0]]].append((ops, _number(path, line, "time_us", row[2]) * 1e-6))
+            ops = _layers(model, _number(row, count, spot), path)[layer]
+            found[OPS[ops.op[0]]].append((ops, _number(row, "time_us", spot) * 1e-6))
     return {
         op: (OpTable.concat(o for o, _ in rows), np.array([s for _, s in rows]))
         for op, rows in found.items()
@@ -137,10 +119,8 @@ def _attention(path: Path, model: Model) -> tuple[tuple[OpTable, Floats], tuple[
     mixer = model.layers[0].mixer
     if not isinstance(mixer, Attention):
         raise BadInput(str(path), "the model has no plain attention", "heads and KV heads")
-    lines = enumerate(_table(path, _ATTENTION), 2)
-    cells = [
-        [_number(path, i, n, v) for n, v in zip(_ATTENTION, row, strict=True)] for i, row in lines
-    ]
+    lines = enumerate(read_rows(path, _ATTENTION, str(path)), 2)
+    cells = [[_number(row, name, f"{path}:{i}") for name in _ATTENTION] for i, row in lines]
     chunk, past, decodes, keys, us = np.array(cells).reshape(-1, len(_ATTENTION)).T
     alone, first = (chunk == 0) & (decodes > 0), (decodes == 0) & (chunk > 0)
     heads = {"heads": mixer.heads, "kv_heads": mixer.kv_heads, "head_dim": mixer.head_dim}
