@@ -27,7 +27,7 @@ from tierlab.hwmodels.time.silicon.aiconfigurator import DEVICES, read_system
 from tierlab.hwmodels.time.silicon.calibration import ANY_DEVICE, Calibration, dump
 from tierlab.hwmodels.time.silicon.fit import Options, fit
 from tierlab.hwmodels.time.silicon.fitted import Fitted, stratum
-from tierlab.hwmodels.time.silicon.holdout import score, split
+from tierlab.hwmodels.time.silicon.holdout import ask, score, split
 from tierlab.hwmodels.time.silicon.machine import Machine, machine_of
 from tierlab.hwmodels.time.silicon.measured import Measured
 from tierlab.hwmodels.time.silicon.pooled import (
@@ -111,7 +111,8 @@ def points(tables: Path | None) -> None:
         seen, unseen = split(part)
         for count in COUNTS:
             for trees in (False, True):
-                rows = score(fit(seen, device, Options(count, trees)), unseen, device)
+                model = fit(seen, device, Options(count, trees))
+                rows = score(ask(model, unseen, device), unseen, device, model.points)
                 cells = " | ".join(f"{100 * r.median:.1f}% / {100 * r.p90:.1f}%" for r in rows)
                 what = f"{part.key.label()} | {count:,} | {'yes' if trees else 'no'}"
                 print(f"| {what} | {cells} |", flush=True)

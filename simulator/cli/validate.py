@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from tierlab.hwmodels.device import Gpu
     from tierlab.hwmodels.time.silicon.holdout import Row
+    from tierlab.hwmodels.time.silicon.machine import Machine
     from tierlab.hwmodels.time.silicon.measured import Measured
 
 SYSTEMS = ("h200_sxm", "h100_sxm", "a100_sxm", "b200_sxm", "l40s")
@@ -26,13 +27,14 @@ SYSTEMS = ("h200_sxm", "h100_sxm", "a100_sxm", "b200_sxm", "l40s")
 @click.command(
     epilog="""\b
 Reads the public tables of the PyPI package aiconfigurator-core (Apache-2.0): decode and prefill
-attention, GEMM, and every other table that calibrate reads. A quarter of the groups (heads, KV
-heads, head width; n, k; ...) is left out of each fit and scored. With --from, measurements of your
-own: what 'tierlab calibrate --from' takes, 400 rows or more of a kernel.
+attention, GEMM, and every other table that calibrate reads. Each quarter of the groups (heads, KV
+heads, head width; n, k; ...) is left out of a fit in turn and scored. With --from, measurements of
+your own: what 'tierlab calibrate --from' takes, 400 rows or more of a kernel. All public tables
+take most of an hour of one core.
 
 \b
 Examples:
-  tierlab validate
+  tierlab validate --jobs 8
   tierlab validate --from measured.parquet --hardware ./my-gpu.toml --json
   tierlab validate --system h200_sxm --op decode_attention --points 1000 -o validation
 """,
@@ -52,6 +54,7 @@ Examples:
     "--points", type=click.IntRange(min=30), default=40000, show_default=True,
     help="Measurements that each fit takes, at most.",
 )  # fmt: skip
+@click.option("--jobs", type=click.IntRange(min=1), default=1, help="Processes; 1 when absent.")
 @click.option(
     "--tables", type=click.Path(path_type=Path), metavar="DIR",
     help="The unpacked package, where it is not installed.",
@@ -68,6 +71,7 @@ def validate(
     ops: tuple[str, ...],
     framework: str,
     points: int,
+    jobs: int,
     tables: Path | None,
     output: Path | None,
     as_json: bool,
@@ -83,7 +87,7 @@ def validate(
     else:
         refuse("the public tables", ("systems", "framework", "tables"))
         measured = _own(source, hardware)
-    rows = collect(measured, ops, points)
+    rows = collect(measured, ops, points, jobs)
     if as_json:
         strata = [{k: _known(v) for k, v in asdict(r).items()} for r in rows]
         click.echo(json.dumps({"strata": strata}))
@@ -114,39 +118,64 @@ def _own(source: str, hardware: str | None) -> Iterator[tuple[Gpu, list[Measured
 
 
 def collect(
-    measured: Iterable[tuple[Gpu, list[Measured]]], ops: tuple[str, ...], points: int
+    measured: Iterable[tuple[Gpu, list[Measured]]], ops: tuple[str, ...], points: int, jobs: int = 1
 ) -> list[Row]:
-    """Fit and score every kernel; progress goes to stderr.
+    """Fit and score every kernel, some at once; progress goes to stderr, rows keep their order.
 
     Raises
     ------
     BadInput
         A name is unknown, or no table that was asked for is large enough.
     """
-    from tierlab.hwmodels.time.silicon.fit import NotConverged, Options
-    from tierlab.hwmodels.time.silicon.holdout import FEWEST, hold_out
+    from joblib import Parallel, delayed
+
+    from tierlab.hwmodels.time.silicon.holdout import FEWEST
     from tierlab.hwmodels.time.silicon.machine import machine_of
     from tierlab.hwmodels.time.silicon.registry import KERNELS
     from tierlab.kernels.base.errors import BadInput
     from tierlab.kernels.base.names import pick
+    from tierlab.simulator.cli.progress import progress
 
     wanted = {pick(op, {k: k for k in KERNELS}, "--op", "operation") for op in ops} or set(KERNELS)
+    todo = [
+        (part, machine_of(gpu))
+        for gpu, parts in measured
+        for part in parts
+        if part.key.op in wanted and len(part) >= 4 * FEWEST
+    ]
     rows: list[Row] = []
-    for gpu, parts in measured:
-        machine = machine_of(gpu)
-        for part in parts:
-            if part.key.op in wanted and len(part) >= 4 * FEWEST:
-                click.echo(f"{machine.name}: {part.key.label()}", err=True)
-                try:
-                    rows += hold_out(part, machine, Options(points=points))
-                except NotConverged:
-                    click.echo("  did not converge, left out", err=True)
+    each = Parallel(n_jobs=jobs, return_as="generator")(
+        delayed(_held_out)(part, machine, points) for part, machine in todo
+    )
+    with progress("kernels", "kernels") as seen:
+        for done, ((part, machine), found) in enumerate(zip(todo, each, strict=True), 1):
+            if seen is not None:
+                seen(done, len(todo))
+            elif not isinstance(found, str):
+                click.echo(f"[{done}/{len(todo)}] {machine.name}: {part.key.label()}", err=True)
+            if isinstance(found, str):
+                click.echo(f"{machine.name}: {part.key.label()}: {found}, left out", err=True)
+            else:
+                rows += found
     if not rows:
         what = f"no table of {', '.join(sorted(wanted))} to hold against"
         raise BadInput(
             "--op" if ops else "validate", what, f"{4 * FEWEST} rows or more of a kernel"
         )
     return rows
+
+
+def _held_out(part: Measured, machine: Machine, points: int) -> list[Row] | str:
+    """Return a kernel's rows, or why it has none."""
+    from tierlab.hwmodels.time.silicon.fit import NotConverged, Options
+    from tierlab.hwmodels.time.silicon.holdout import hold_out
+
+    if part.groups().max() == 0:
+        return "one group of shapes"
+    try:
+        return hold_out(part, machine, Options(points=points))
+    except NotConverged:
+        return "did not converge"
 
 
 _HEAD = (

@@ -45,7 +45,7 @@ class Boosting:
     """
 
     trees: int = 360
-    rate: float = 0.2
+    rate: float = 0.12
     ridge: float = 1.0
     rows: float = 0.8
     features: float = 0.5

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from tierlab.hwmodels.time.silicon.bytime import ByTime
 from tierlab.hwmodels.time.silicon.calibration_reader import Reader
 from tierlab.hwmodels.time.silicon.fitted import Fitted
 from tierlab.hwmodels.time.silicon.packed import Later, pack
@@ -18,7 +19,7 @@ from tierlab.hwmodels.time.silicon.trees import Forest
 from tierlab.kernels.base.errors import BadInput
 from tierlab.kernels.base.names import fold, read_text
 
-FORMAT = "tierlab-calibration-3"
+FORMAT = "tierlab-calibration-4"
 SHIPPED = Path(__file__).parents[2] / "calibration"
 ANY_DEVICE = "any"
 """Device of constants that were fitted over several architectures, for datasheet predictions."""
@@ -70,9 +71,16 @@ def _kernel(one: Fitted) -> dict[str, Any]:
         "p10": [_short(v) for v in one.bands.p10],
         "p90": [_short(v) for v in one.bands.p90],
         "ranges": {k: [_short(v) for v in r] for k, r in one.ranges.items()},
-        "trees": _packed(one.trees),
+        "trees": _by_time(one.trees),
         "spread": _packed(one.bands.spread),
     }
+
+
+def _by_time(trees: ByTime | None) -> dict[str, Any] | None:
+    if trees is None:
+        return None
+    cuts = [_short(c * 1e6) for c in trees.cuts_s]
+    return {"cuts_us": cuts, "forests": [_packed(f) for f in trees.forests]}
 
 
 def _packed(trees: Forest | Later | None) -> dict[str, Any] | None:

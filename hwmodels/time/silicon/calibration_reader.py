@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+from tierlab.hwmodels.time.silicon.bytime import ByTime
 from tierlab.hwmodels.time.silicon.fitted import Bands, Fitted
 from tierlab.hwmodels.time.silicon.kernel import Kernel
 from tierlab.hwmodels.time.silicon.measured import KernelKey
@@ -70,7 +71,7 @@ class Reader:
         parameters = self._parameters(table, kernel, f"{where}: parameters")
         return Fitted(
             key, self._one_of(table, "schedule", where, kernel.schedules), parameters,
-            self._forest(table, "trees", where), self._bands(table, where),
+            self._trees(table, where), self._bands(table, where),
             self._ranges(table, kernel, where),
             int(self._number(table.get("points"), f"{where}: points", 1, 1e12)),
             int(self._number(table.get("groups"), f"{where}: groups", 1, 1e12)),
@@ -109,7 +110,8 @@ class Reader:
     def _bands(self, table: Mapping[str, Any], where: str) -> Bands:
         low = self._three(table, "p10", where, 0.0, 1.0)
         high = self._three(table, "p90", where, 1.0, 1e3)
-        return Bands(low, high, self._forest(table, "spread", where))
+        spread = self._need(table, "spread", where)
+        return Bands(low, high, spread and self._forest(spread, f"{where}: spread"))
 
     def _three(
         self, table: Mapping[str, Any], key: str, where: str, low: float, high: float
@@ -133,11 +135,25 @@ class Reader:
             made[name] = (low, self._number(pair[1], f"{where}: ranges: {name}", low, 1e3))
         return made
 
-    def _forest(self, table: Mapping[str, Any], key: str, where: str) -> Forest | Later | None:
-        given = self._need(table, key, where)
+    def _trees(self, table: Mapping[str, Any], where: str) -> ByTime | None:
+        given = self._need(table, "trees", where)
         if given is None:
             return None
-        spot = f"{where}: {key}"
+        spot = f"{where}: trees"
+        row = self.table(given, spot)
+        cuts, forests = (self._need(row, key, spot) for key in ("cuts_us", "forests"))
+        if not isinstance(cuts, list) or not isinstance(forests, list):
+            raise self._fail(spot, "cuts_us or forests is no list", "lists")
+        if len(forests) != len(cuts) + 1:
+            raise self._fail(
+                spot, f"{len(forests)} forests, {len(cuts)} cuts", "one more than cuts"
+            )
+        parts = [self._number(c, f"{spot}: cuts_us", 1e-3, 1e9) * 1e-6 for c in cuts]
+        if parts != sorted(parts):
+            raise self._fail(spot, f"cuts_us is {cuts!r}", "rising numbers")
+        return ByTime(tuple(parts), tuple(self._forest(f, spot) for f in forests))
+
+    def _forest(self, given: object, spot: str) -> Forest | Later:
         row = self.table(given, spot)
         names, edges, packed = (self._need(row, k, spot) for k in PARTS)
         made = Later if self._later else unpack

@@ -14,14 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tierlab.hwmodels.time.silicon import engines
-from tierlab.hwmodels.time.silicon.boost import Boosting, grow
+from tierlab.hwmodels.time.silicon.boost import Boosting
+from tierlab.hwmodels.time.silicon.bytime import ByTime, grow_by_time, rows_of
 from tierlab.hwmodels.time.silicon.fitted import Bands, Fitted, stratum
 from tierlab.hwmodels.time.silicon.kernel import ENGINE, Kernel
 from tierlab.hwmodels.time.silicon.machine import Machine
 from tierlab.hwmodels.time.silicon.measured import Measured
 from tierlab.hwmodels.time.silicon.registry import KERNELS
-from tierlab.hwmodels.time.silicon.spread import NARROWER, bands, folds, spread_bands, unseen
-from tierlab.hwmodels.time.silicon.trees import Forest
+from tierlab.hwmodels.time.silicon.spread import NARROWER, Rows, bands, folds, spread_bands, unseen
 from tierlab.kernels.base.errors import BadInput
 
 Floats = NDArray[np.float64]
@@ -175,7 +175,7 @@ def minimise(
 
 def _leftover(
     data: Measured, features: Mapping[str, Floats], formula: Floats, how: Options
-) -> tuple[Forest | None, Bands]:
+) -> tuple[ByTime | None, Bands]:
     """Return the trees, and the band around what they say of groups that they did not see.
 
     No trees where they tell less of such groups than the formula does, if there are enough to say.
@@ -183,15 +183,20 @@ def _leftover(
     residuals = np.log(data.seconds / formula)
     if not how.trees:
         return None, bands(residuals, formula)
-    boosting = Boosting().for_points(len(data))
-    fold = folds(data.groups(), how.seed)
-    said = unseen(features, residuals, fold, boosting, how.seed)
+    boosting, fold = Boosting(), folds(data.groups(), how.seed)
+
+    def learn(seen: Rows, out: Rows) -> Floats:
+        known = rows_of(features, seen)
+        trees = grow_by_time(known, residuals[seen], formula[seen], boosting, how.seed)
+        return trees(rows_of(features, out), formula[out])
+
+    said = unseen(fold, learn)
     worse = np.median(np.abs(residuals - said)) > np.median(np.abs(residuals))
     if worse and data.groups().max() + 1 >= FEWEST_GROUPS:
         return None, spread_bands(features, residuals, formula, fold, how.seed)
     left, predicted = residuals - said, formula * np.exp(said)
     band = spread_bands(features, left, predicted, fold, how.seed, NARROWER)
-    return grow(features, residuals, boosting, how.seed), band
+    return grow_by_time(features, residuals, formula, boosting, how.seed), band
 
 
 def fit_all(

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tierlab.hwmodels.time.constants import STRATA_S
+from tierlab.hwmodels.time.silicon.bytime import ByTime
 from tierlab.hwmodels.time.silicon.kernel import Kernel
 from tierlab.hwmodels.time.silicon.machine import Machine
 from tierlab.hwmodels.time.silicon.measured import KernelKey
@@ -78,7 +79,7 @@ class Fitted:
     key: KernelKey
     schedule: str
     parameters: Mapping[str, float]
-    trees: Forest | Later | None
+    trees: ByTime | None
     bands: Bands
     ranges: Mapping[str, tuple[float, float]]
     points: int
@@ -116,8 +117,8 @@ class Fitted:
 
         Of ragged batches, those of even ones with as many keys, asked once for each run of them.
         """
-        forests = self.trees, self.bands.spread
-        if forests == (None, None):
+        trees, spread = self.trees, self.bands.spread
+        if trees is None and spread is None:
             return None, None
         place = None
         if ops["kv_len_spread"].any():
@@ -125,7 +126,10 @@ class Fitted:
             place, ops = np.cumsum(starts) - 1, even(ops.take(starts))
             seconds = self.formula_s(ops, machine)
         asked = self.kernel.asked(ops, machine, self.schedule, self.parameters, seconds)
-        said = (None if forest is None else forest(asked) for forest in forests)
+        said = (
+            None if trees is None else trees(asked, seconds),
+            None if spread is None else spread(asked),
+        )
         factor, width = (v if v is None or place is None else v[place] for v in said)
         return factor, width
 

@@ -7,16 +7,18 @@ conformal prediction, normalised (Papadopoulos et al., 2002) and by category (Vo
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tierlab.hwmodels.time.silicon.boost import Boosting, grow
+from tierlab.hwmodels.time.silicon.bytime import Features, rows_of
 from tierlab.hwmodels.time.silicon.fitted import Bands, stratum
 
 Floats = NDArray[np.float64]
-Features = Mapping[str, Floats]
+Rows = NDArray[np.bool_]
+Learn = Callable[[Rows, Rows], Floats]
 
 FOLDS = 6
 NARROWER = (1.0 - 1.0 / FOLDS) ** 0.4
@@ -38,15 +40,15 @@ def folds(groups: NDArray[np.int64], seed: int, count: int = FOLDS) -> NDArray[n
     return order[groups] % count
 
 
-def unseen(
-    features: Features, values: Floats, fold: NDArray[np.int64], how: Boosting, seed: int
-) -> Floats:
-    """Return what trees grown without a row's fold say of it, float64[n]."""
-    said = np.zeros(len(values))
+def unseen(fold: NDArray[np.int64], learn: Learn) -> Floats:
+    """Return what trees grown without a row's fold say of it, float64[n].
+
+    `learn` takes the rows to grow on and those to ask about, both bool[n].
+    """
+    said = np.zeros(len(fold))
     for f in np.unique(fold):
         out = fold == f
-        other = grow({k: v[~out] for k, v in features.items()}, values[~out], how, seed)
-        said[out] = other({k: v[out] for k, v in features.items()})
+        said[out] = learn(~out, out)
     return said
 
 
@@ -76,7 +78,11 @@ def spread_bands(
     sizes = np.log(np.abs(left) + _SMALL)
     sizes -= np.median(sizes)
     how = _SIZES.for_points(len(left))
-    alike = left / np.exp(unseen(features, sizes, fold, how, seed))
+
+    def learn(seen: Rows, out: Rows) -> Floats:
+        return grow(rows_of(features, seen), sizes[seen], how, seed)(rows_of(features, out))
+
+    alike = left / np.exp(unseen(fold, learn))
     made = bands(alike, predicted, narrower)
     return Bands(made.p10, made.p90, grow(features, sizes, how, seed))
 

@@ -11,6 +11,7 @@ import pytest
 
 from tierlab.hwmodels.catalogue import load_device, load_system
 from tierlab.hwmodels.time.silicon.boost import Boosting, grow
+from tierlab.hwmodels.time.silicon.bytime import ByTime
 from tierlab.hwmodels.time.silicon.calibration import SHIPPED, Calibration, dump, load
 from tierlab.hwmodels.time.silicon.fit import Options, fit
 from tierlab.hwmodels.time.silicon.make import calibration_for, of_calibration, silicon
@@ -26,7 +27,8 @@ def made(synthetic, machine) -> Calibration:
     one = fit(synthetic("gemm"), machine, Options())
     x = np.linspace(0.0, 12.0, 60)
     trees = grow({"m": x, "n": x, "k": x}, np.sin(x) / 20.0, Boosting(trees=5))
-    return Calibration("H200", "test", (replace(one, trees=trees),))
+    by_time = ByTime((20e-6,), (trees, trees))
+    return Calibration("H200", "test", (replace(one, trees=by_time),))
 
 
 def gemm(**columns: object) -> OpTable:
@@ -54,7 +56,16 @@ def broken(made: Calibration, tmp_path: Path, change) -> Path:
 
 
 def trees(**changed: object):
+    return lambda d: d["kernels"][0]["trees"]["forests"][0].update(changed)
+
+
+def ranges(**changed: object):
     return lambda d: d["kernels"][0]["trees"].update(changed)
+
+
+def falling(trees: dict[str, list[object]]) -> None:
+    trees["cuts_us"] = [30.0, 20.0]
+    trees["forests"].append(trees["forests"][0])
 
 
 BAD = {
@@ -75,6 +86,10 @@ BAD = {
     "many edges": (trees(edges=[999]), "edges are no counts"),
     "damaged": (trees(packed="0"), "packed is damaged"),
     "cut": (trees(packed=base64.b85encode(lzma.compress(b"123")).decode()), "3 bytes"),
+    "cuts": (ranges(cuts_us=[30.0, 20.0]), "2 forests, 2 cuts"),
+    "no rising cuts": (lambda d: falling(d["kernels"][0]["trees"]), "cuts_us is [30.0, 20.0]"),
+    "cut of no time": (ranges(cuts_us=[-1.0]), "cuts_us: value -1.0"),
+    "no list": (ranges(forests={}), "cuts_us or forests is no list"),
     "no spread": (lambda d: d["kernels"][0].pop("spread"), "'spread' is missing"),
     "damaged spread": (lambda d: d["kernels"][0]["spread"].update(packed="0"), "spread: packed is"),
     "no trees": (lambda d: d["kernels"][0].pop("trees"), "'trees' is missing"),
@@ -91,7 +106,7 @@ def test_bad_files_are_refused_in_one_line(case, made, tmp_path):
     assert "\n" not in caught.value.line()
 
 
-@pytest.mark.parametrize("text", ["", "[]", "{", "3", '{"format": "tierlab-calibration-2"}'])
+@pytest.mark.parametrize("text", ["", "[]", "{", "3", '{"format": "tierlab-calibration-3"}'])
 def test_what_is_no_calibration_is_refused(text, tmp_path):
     path = tmp_path / "c.json"
     path.write_text(text)
