@@ -77,19 +77,20 @@ def grow(features: Mapping[str, Floats], residuals: Floats, how: Boosting, seed:
     steps, scale = np.zeros((how.trees, LEAVES), np.int8), np.zeros(how.trees)
     looked = max(1, round(how.features * len(names)))
     for t in range(how.trees):
-        weight = 1.0 / np.sqrt(1.0 + np.square(left / how.robust))
         drawn = np.flatnonzero(rng.random(n) < how.rows)
+        seen, pull = bins[:, drawn], left[drawn]
+        weight = 1.0 / np.sqrt(1.0 + np.square(pull / how.robust))
         place = np.zeros(n, np.uint8)
         for d in range(DEPTH):
             chosen = np.sort(rng.permutation(len(names))[:looked])
             sums = np.zeros((1 << d, looked, BINS, 2))
-            _compiled(_histogram)(bins, chosen, drawn, place, left, weight, sums)
+            _compiled(_histogram)(seen, chosen, place[drawn], weight * pull, weight, sums)
             gain = np.zeros((looked, BINS))
             _compiled(_gain)(sums, how.ridge, gain)
             best = int(np.argmax(gain))
             feature[t, d], above[t, d] = chosen[best // BINS], best % BINS
             place |= (bins[feature[t, d]] > above[t, d]).astype(np.uint8) << np.uint8(d)
-        scale[t], steps[t] = _leaves(place[drawn], left[drawn], weight[drawn], how)
+        scale[t], steps[t] = _leaves(place[drawn], pull, weight, how)
         left -= scale[t] * steps[t][place]
     return Forest(names, edges, feature, above, scale, steps)
 
@@ -117,16 +118,14 @@ def _compiled(function: Compiled) -> Compiled:
 
 
 def _histogram(
-    bins: Bytes, chosen: Ints, drawn: Ints, place: Bytes, left: Floats, weight: Floats, sums: Floats
+    bins: Bytes, chosen: Ints, place: Bytes, pull: Floats, weight: Floats, sums: Floats
 ) -> None:
     for c in range(len(chosen)):
         row = bins[chosen[c]]
-        for j in range(len(drawn)):
-            i = drawn[j]
-            w = weight[i]
-            cell = sums[place[i], c, row[i]]
-            cell[0] += w * left[i]
-            cell[1] += w
+        for i in range(len(place)):
+            p, b = place[i], row[i]
+            sums[p, c, b, 0] += pull[i]
+            sums[p, c, b, 1] += weight[i]
 
 
 def _gain(sums: Floats, ridge: float, gain: Floats) -> None:
