@@ -139,7 +139,7 @@ def _timer(scenario: Scenario, parts: Parts) -> tuple[Timer, Clock]:
         budget = engine.max_num_batched_tokens
         return profile, ProfileTimes(profile, engine.max_num_seqs, budget)
     timer = step_timer(scenario, parts)
-    return timer, OpTimes(timer, engine.max_num_seqs)
+    return timer, OpTimes(timer)
 
 
 def _specs(scenario: Scenario, parts: Parts) -> tuple[TierSpec, ...]:

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tierlab.hwmodels.time.times import SOURCES
+from tierlab.simulator.serving.axis import below
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 PER_PART = 8
 """Nodes of tokens that are predicted in one call: an octave."""
+KEYS_PER_PART = 32
+"""Nodes of keys before them that are: four octaves."""
 
 
 class ChunkTable:
@@ -30,7 +34,7 @@ class ChunkTable:
     seconds
         float64[len(SOURCES), queries, keys].
     known
-        uint8[parts], which parts of the tokens are filled in, with their upper end.
+        uint8[parts, parts], which of the tokens and the keys are filled in, with their upper ends.
     """
 
     def __init__(
@@ -38,29 +42,41 @@ class ChunkTable:
     ) -> None:
         self._queries, self._keys, self._predict = queries, keys, predict
         self.seconds = np.zeros((len(SOURCES), len(queries), len(keys)))
-        self.known = np.zeros((len(queries) - 2) // PER_PART + 1, np.uint8)
-        self._met: set[int] = set()
+        parts = (len(queries) - 1) // PER_PART + 1, (len(keys) - 1) // KEYS_PER_PART + 1
+        self.known = np.zeros(parts, np.uint8)
+        self._met: set[tuple[int, int]] = set()
 
-    def learn(self, part: int) -> None:
-        """Fill in one part."""
-        first = max(part * PER_PART, 1)
-        last = min((part + 1) * PER_PART + 1, len(self._queries))
-        grid = np.meshgrid(self._queries[first:last], self._keys, indexing="ij")
+    def learn(self, place: int) -> None:
+        """Fill in one place of `known`, as `chunk_lacks` counts them."""
+        part, key_part = (int(i) for i in np.unravel_index(place, self.known.shape))
+        rows = slice(max(part * PER_PART - 1, 1), (part + 1) * PER_PART)
+        columns = slice(max(key_part * KEYS_PER_PART - 1, 0), (key_part + 1) * KEYS_PER_PART)
+        into = self.seconds[:, rows, columns]
+        grid = np.meshgrid(self._queries[rows], self._keys[columns], indexing="ij")
         q_len, past = (x.ravel().astype(np.int64) for x in grid)
-        shape = len(SOURCES), last - first, len(self._keys)
-        self.seconds[:, first:last] = self._predict(q_len, past).reshape(shape)
-        self.known[part] = 1
+        into[:] = self._predict(q_len, past).reshape(into.shape)
+        self.known[part, key_part] = 1
 
-    def need(self, q_len: Ints) -> Floats:
-        """Return `seconds`, filled in for chunks of so many tokens."""
-        for tokens in q_len.tolist():
-            if tokens not in self._met:
-                self._meet(tokens)
+    def need(self, q_len: Ints, past: Ints) -> Floats:
+        """Return `seconds`, filled in for chunks of so many tokens after so many keys."""
+        for one in zip(q_len.tolist(), past.tolist(), strict=True):
+            if one not in self._met:
+                self._meet(*one)
         return self.seconds
 
-    def _meet(self, tokens: int) -> None:
-        at = int(np.searchsorted(self._queries, tokens, "right")) - 1
-        part = min(max(at, 0), len(self._queries) - 2) // PER_PART
-        if not self.known[part]:
-            self.learn(part)
-        self._met.add(tokens)
+    def _meet(self, tokens: int, past: int) -> None:
+        place = chunk_lacks(self.known, self._queries, self._keys, tokens, past)
+        if place >= 0:
+            self.learn(place)
+        self._met.add((tokens, past))
+
+
+def chunk_lacks(known: Any, queries: Any, keys: Any, tokens: int, past: int) -> int:
+    """Return the place to learn for a chunk after some keys, or -1.
+
+    A plain function over arrays, compiled into the loop of a replica.
+    """
+    part = (below(queries, tokens) + 1) // PER_PART
+    key_part = (below(keys, past) + 1) // KEYS_PER_PART
+    place: int = part * known.shape[1] + key_part
+    return -1 if known[part, key_part] else place

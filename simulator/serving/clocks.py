@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from tierlab.hwmodels.time.fullgrid import Grid
 from tierlab.hwmodels.time.times import SOURCES
 from tierlab.simulator.serving.engine import opclock, profileclock
-from tierlab.simulator.serving.engine.opclock import CHUNK, DENSE, OpClock
+from tierlab.simulator.serving.engine.opclock import DECODE, DENSE, PLACES, WORKS, OpClock
 from tierlab.simulator.serving.engine.profileclock import ProfileClock
 from tierlab.simulator.serving.hosttime import HostTime
-from tierlab.simulator.serving.lookup import PART
 from tierlab.simulator.serving.profiletime import ProfileTimer
 from tierlab.simulator.serving.steptime import SPREADS, StepTimer
 
@@ -40,56 +39,49 @@ class Clock(Protocol):
 
 
 class OpTimes:
-    """Step times by operations, of replicas that are alike.
-
-    Parameters
-    ----------
-    sequences
-        Most of a step.
-    """
+    """Step times by operations, of replicas that are alike."""
 
     module: ModuleType = opclock
     arrays: Any
 
-    def __init__(self, timer: StepTimer, sequences: int) -> None:
+    def __init__(self, timer: StepTimer) -> None:
         self._timer = timer
-        parts, lines = timer.budget // PART + 1, sequences + 1
-        sources, keys = len(SOURCES), timer.keys
+        lines, works = timer.sequences + 1, timer.works
+        alone, head = timer.by_sequences
         self.arrays = OpClock(
-            keys=keys,
+            keys=timer.keys,
             queries=timer.queries,
             spreads=SPREADS,
-            dense=np.zeros((sources, parts * PART)),
-            dense_known=np.zeros(parts, np.uint8),
-            head=np.array([timer.head_s(n) for n in range(lines)]).T.copy(),
-            alone=np.array([timer.alone_s(n) for n in range(lines)]).T.copy(),
-            decode=np.empty((lines, len(SPREADS), sources, len(keys))),
-            decode_known=np.zeros(lines, np.uint8),
-            works=np.empty((lines if timer.works else 0, 1, sources, len(keys))),
+            dense=timer.dense.seconds,
+            dense_known=timer.dense.known,
+            head=head,
+            alone=alone,
+            decode=timer.decodes.seconds,
+            decode_known=timer.decodes.known,
+            works=np.empty((lines if works else 0, 1, len(SOURCES), len(timer.keys))),
+            works_known=np.zeros(lines if works else 0, np.uint8),
             chunk=timer.chunks.seconds,
             ending=timer.ending.seconds,
             chunk_known=timer.ending.known,
             once=timer.once_s,
             together=timer.together[0],
             rules=timer.together[1],
-            **_host(timer.host, lines, parts * PART),
+            **_host(timer.host, lines, timer.dense.seconds.shape[1]),
         )
 
     def learn(self, missing: int) -> None:
-        """Predict a batch of decodes at all lengths, or a part of the token counts or chunks."""
-        known, clock = missing & (DENSE - 1), self.arrays
-        if missing >= CHUNK:
-            for table in dict.fromkeys((self._timer.chunks, self._timer.ending)):
-                table.learn(known)
-        elif missing < DENSE:
-            clock.decode[known] = self._timer.attention_s(known)[0]
-            if len(clock.works):
-                clock.works[known] = self._timer.works_s(known)
-            clock.decode_known[known] = 1
+        """Fill in one place of a table."""
+        table, place = divmod(missing, PLACES)
+        if table == DECODE:
+            self._timer.decodes.learn(place)
+        elif table == DENSE:
+            self._timer.dense.learn(place)
+        elif table == WORKS:
+            self.arrays.works[place] = self._timer.works_s(place)
+            self.arrays.works_known[place] = 1
         else:
-            for tokens in range(known * PART, (known + 1) * PART):
-                clock.dense[:, tokens] = self._timer.dense_s(tokens)
-            clock.dense_known[known] = 1
+            for chunks in dict.fromkeys((self._timer.chunks, self._timer.ending)):
+                chunks.learn(place)
 
 
 def _host(host: HostTime | None, lines: int, tokens: int) -> dict[str, Floats]:

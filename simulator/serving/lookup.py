@@ -20,8 +20,6 @@ from tierlab.simulator.serving.together import QUERIES, SOURCE, attention_s
 
 Floats = NDArray[np.float64]
 PER_OCTAVE = 8
-PART = 256
-"""Token counts, or sequences, that are predicted in one call."""
 WAITING = 0
 """The source that seconds without a kernel count to: the host's costs are no measurement of this
 machine, so `datasheet`."""

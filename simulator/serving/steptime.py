@@ -4,14 +4,15 @@ A step is what depends on its number of tokens, what depends on its number of se
 attention of its decodes and of its prefill chunks. Each is predicted on a grid when it is first
 asked for and interpolated between the nodes: lengths at eight nodes an octave, counts at all of
 them. Predicted times are nearly piecewise linear in lengths, so the grid costs little accuracy
-(`tests/simulator/serving/test_steptime.py` holds it against the time model itself).
+(`benchmarks/clock_error.py` says how much; `tests/simulator/serving/test_steptime.py` holds it
+against the time model itself).
 
 Token counts are padded to captured sizes (`graphs`), and the host adds its share (`hosttime`).
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property, partial
 
 import numpy as np
@@ -23,16 +24,17 @@ from tierlab.kernels.models.step import decode_work, dense_work, prefill_work
 from tierlab.kernels.ops.table import Work
 from tierlab.policies.design import Design
 from tierlab.policies.protocol import Works
+from tierlab.simulator.serving.axis import nearest
 from tierlab.simulator.serving.chunktable import ChunkTable
+from tierlab.simulator.serving.decodetable import DecodeTable
+from tierlab.simulator.serving.densetable import DenseTable
 from tierlab.simulator.serving.graphs import NO_GRAPHS, CudaGraphs
 from tierlab.simulator.serving.hosttime import HostTime
-from tierlab.simulator.serving.lookup import PART, Lookups, lookups, nodes
+from tierlab.simulator.serving.lookup import Lookups, lookups, nodes
 from tierlab.simulator.serving.together import as_arrays
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-TOGETHER = 8
-"""Decode batches that are predicted in one call: most of a call is its array passes, not rows."""
 SPREADS = np.array([0.0, 0.25, 0.5, 1.0, 2.0, 4.0, 8.0])
 """Nodes of how far the longest context of a batch exceeds the mean, over the mean."""
 _NOTHING = np.zeros(2)
@@ -75,6 +77,8 @@ class StepTimer:
         How tokens are chosen, one of `kernels.ops.sampling.PASSES`.
     design
         Whose policies run operations beside the model's; None where there are none.
+    sequences
+        Most of a step.
     """
 
     model: Model
@@ -89,10 +93,7 @@ class StepTimer:
     host: HostTime | None = None
     sampling: str = "greedy"
     design: Design | None = None
-    _dense: dict[tuple[int, bool], Floats] = field(default_factory=dict)
-    _heads: dict[int, Floats] = field(default_factory=dict)
-    _attention: dict[int, Floats] = field(default_factory=dict)
-    _known: dict[int, tuple[Floats, Floats]] = field(default_factory=dict)
+    sequences: int = 1024
 
     def decode(self, kv_len: Ints, steps: int) -> StepTimes:
         """Return `steps` decode steps of a batch that does not change.
@@ -103,12 +104,11 @@ class StepTimer:
             int64[batch], keys that each sequence's next query sees, itself included.
         """
         batch = len(kv_len)
-        if batch not in self._known:
-            self._known[batch] = self.alone_s(batch), self.host_s(batch, batch, True)
+        fixed, host = self.by_sequences[0][batch], self.host_s(batch, batch, True)
         times = StepTimes(np.empty(steps), np.empty((len(SOURCES), steps)))
-        table = self.keys, SPREADS, self.attention_s(batch)
+        table = self.keys, SPREADS, self._attention(kv_len, steps)
         out = times.by_source, times.seconds
-        self._lookups.decode_times(*table, *self._known[batch], kv_len, *out)
+        self._lookups.decode_times(*table, fixed, host, kv_len, *out)
         return times
 
     def mixed(self, q_len: Ints, kv_len: Ints, decodes: Ints) -> StepTimes:
@@ -123,18 +123,23 @@ class StepTimer:
         """
         batch = len(decodes)
         tokens, sequences = int(q_len.sum()) + batch, len(q_len) + batch
-        fixed = self.dense_s(tokens) + self.head_s(sequences)
+        fixed = self.dense.at(tokens) + self.by_sequences[1][sequences]
         host = self.host_s(tokens, sequences, False)
         times = StepTimes(np.empty(1), np.empty((len(SOURCES), 1)))
-        chunk_s = self.chunks.need(q_len)
+        chunk_s = self.chunks.need(q_len, kv_len - q_len)
         chunks = self.queries, self.keys, chunk_s, self.once_s, q_len, kv_len, *self.together
-        others = SPREADS, self.attention_s(batch), fixed, host, decodes
+        others = SPREADS, self._attention(decodes, 1), fixed, host, decodes
         self._lookups.mixed_times(*chunks, *others, times.by_source, times.seconds)
         return times
 
-    def alone_s(self, batch: int) -> Floats:
-        """Return what decodes alone take beside attention, float64[len(SOURCES)]."""
-        return self.dense_s(batch, decodes_only=True) + self.head_s(batch)
+    def _attention(self, kv_len: Ints, steps: int) -> Floats:
+        """Return a batch's lines of the table, filled in for so many steps."""
+        batch = len(kv_len)
+        if not batch:
+            return self.decodes.seconds[:1]
+        mean = float(kv_len.sum()) / batch
+        spread = nearest(SPREADS, float(kv_len.max()) / mean - 1.0)
+        return self.decodes.need(batch, spread, mean, mean + steps - 1)
 
     def host_s(self, tokens: int, sequences: int, decodes_only: bool) -> Floats:
         """Return the host's seconds before the device and beside it, float64[2]."""
@@ -143,20 +148,15 @@ class StepTimer:
         beside = self.host.beside_s(sequences) + self.host.launch_s(tokens, decodes_only)
         return np.array([float(self.host.before_s(sequences)), float(beside)])
 
-    def attention_s(self, batch: int) -> Floats:
-        """Return a decode batch over its mean keys, float64[1, spreads, len(SOURCES), keys]."""
-        if batch not in self._attention:
-            first = batch - batch % TOGETHER
-            shape = TOGETHER, len(self.keys), len(SPREADS)
-            batches = np.arange(first, first + TOGETHER)[:, None, None]
-            kv_len = np.maximum(self.keys, 1.0)[:, None]
-            grid = [np.broadcast_to(x, shape).ravel() for x in (batches, kv_len, SPREADS)]
-            work = decode_work(self.model, self.tp, self.kv_dtype, *grid)
-            work = launched(self.times, work)
-            flat = self._split(work, len(grid[0])).reshape(len(SOURCES), *shape)
-            tables = np.ascontiguousarray(flat.transpose(1, 3, 0, 2))
-            self._attention.update((first + i, tables[i : i + 1]) for i in range(TOGETHER))
-        return self._attention[batch]
+    @cached_property
+    def decodes(self) -> DecodeTable:
+        """The attention of decodes."""
+        return DecodeTable(self.sequences, SPREADS, self.keys, self._decodes_s)
+
+    def _decodes_s(self, batch: Floats, keys: Floats, spread: Floats) -> Floats:
+        kv_len = np.maximum(keys, 1.0)
+        work = decode_work(self.model, self.tp, self.kv_dtype, batch, kv_len, spread)
+        return self._split(launched(self.times, work), len(batch))
 
     @cached_property
     def once_s(self) -> Floats:
@@ -233,24 +233,28 @@ class StepTimer:
             work = Work.concat([work, self._beside(True, 1, q_len, kv_len, ends)])
         return self._split(work, len(q_len))
 
-    def dense_s(self, tokens: int, decodes_only: bool = False) -> Floats:
-        """Return what depends on the number of tokens alone, float64[len(SOURCES)]."""
-        part, row = divmod(tokens, PART)
-        if (part, decodes_only) not in self._dense:
-            counts = np.arange(part * PART, (part + 1) * PART, dtype=np.int64)
-            padded = self.graphs.padded(counts, decodes_only)
-            work = dense_work(self.model, self.weights, self.tp, padded, 0)
-            self._dense[part, decodes_only] = self._split(work, PART)
-        return self._dense[part, decodes_only][:, row]
+    @cached_property
+    def dense(self) -> DenseTable:
+        """What depends on the tokens of steps with prefill."""
+        return DenseTable(self.budget, self._dense_s)
 
-    def head_s(self, rows: int) -> Floats:
-        """Return what logits and sampling of so many sequences take, float64[len(SOURCES)]."""
-        part, row = divmod(rows, PART)
-        if part not in self._heads:
-            counts = np.arange(part * PART, (part + 1) * PART, dtype=np.int64)
-            work = dense_work(self.model, self.weights, self.tp, 0, counts, self.sampling)
-            self._heads[part] = self._split(work, PART)
-        return self._heads[part][:, row]
+    def _dense_s(self, tokens: Ints) -> Floats:
+        padded = self.graphs.padded(tokens, False)
+        return self._split(dense_work(self.model, self.weights, self.tp, padded, 0), len(tokens))
+
+    @cached_property
+    def by_sequences(self) -> tuple[Floats, Floats]:
+        """What depends on the number of sequences, float64[sequences + 1, len(SOURCES)] each.
+
+        What decodes alone take beside attention; and of that, logits and sampling.
+        """
+        counts = np.arange(self.sequences + 1, dtype=np.int64)
+        padded, most = self.graphs.padded(counts, True), len(counts)
+        dense = dense_work(self.model, self.weights, self.tp, padded, 0)
+        head = dense_work(self.model, self.weights, self.tp, 0, counts, self.sampling)
+        both = Work.concat([dense, Work(head.ops, head.step + most, head.repeat)])
+        rest, sampled = self._split(both, 2 * most).T.reshape(2, most, len(SOURCES))
+        return rest + sampled, np.ascontiguousarray(sampled)
 
     def _split(self, work: Work, steps: int) -> Floats:
         times = self.times.predict(work.ops)

@@ -78,4 +78,5 @@ def step_timer(scenario: Scenario, parts: Parts) -> StepTimer:
         host_time(scenario, parts),
         engine.sampling,
         parts.design,
+        engine.max_num_seqs,
     )

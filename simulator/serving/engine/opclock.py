@@ -8,17 +8,19 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tierlab.simulator.serving.axis import below, nearest
-from tierlab.simulator.serving.chunktable import PER_PART
+from tierlab.simulator.serving.axis import nearest
+from tierlab.simulator.serving.chunktable import chunk_lacks
+from tierlab.simulator.serving.decodetable import decodes_lack
+from tierlab.simulator.serving.densetable import PART
 from tierlab.simulator.serving.engine.keeping import kept
 from tierlab.simulator.serving.engine.state import SOURCES, STEPS, Core
-from tierlab.simulator.serving.lookup import PART, along, finish, over, value
+from tierlab.simulator.serving.lookup import along, finish, over, value
 from tierlab.simulator.serving.together import QUERIES, SOURCE, attention_s
 
 Floats = NDArray[np.float64]
-DENSE = 1 << 20
-CHUNK = 1 << 21
-"""`MISSING` is a decode batch, or one of these plus a part of the token counts or the chunks."""
+DECODE, DENSE, CHUNK, WORKS = range(4)
+PLACES = 1 << 40
+"""`MISSING` is one of these tables times `PLACES`, plus a place in it."""
 
 
 class OpClock(NamedTuple):
@@ -32,15 +34,15 @@ class OpClock(NamedTuple):
     dense, dense_known
         float64[SOURCES, tokens + 1], of steps with prefill; uint8[parts].
     head, alone
-        float64[SOURCES, sequences + 1]: logits and sampling; what decodes alone take beside
+        float64[sequences + 1, SOURCES]: logits and sampling; what decodes alone take beside
         attention.
     decode, decode_known
-        float64[sequences + 1, spreads, SOURCES, keys]; uint8[sequences + 1].
-    works
+        float64[sequences + 1, spreads, SOURCES, keys]; uint8[groups, spreads, parts].
+    works, works_known
         float64[sequences + 1, 1, SOURCES, keys], what policies run beside a batch of decodes, by
-        the tokens that were kept; no length where they run nothing.
+        the tokens that were kept, and uint8[sequences + 1]; no length where they run nothing.
     chunk, ending, chunk_known, once
-        float64[SOURCES, queries, keys], of a chunk and of a prompt's last; uint8[parts];
+        float64[SOURCES, queries, keys], of a chunk and of a prompt's last; uint8[parts, parts];
         float64[SOURCES], what of it all chunks of a step share.
     together, rules
         float64[3, keys] and float64[rules], what decodes cost in a launch with chunks
@@ -61,6 +63,7 @@ class OpClock(NamedTuple):
     decode: Floats
     decode_known: NDArray[np.uint8]
     works: Floats
+    works_known: NDArray[np.uint8]
     chunk: Floats
     ending: Floats
     chunk_known: NDArray[np.uint8]
@@ -76,22 +79,21 @@ class OpClock(NamedTuple):
 def decode_seconds(clock: OpClock, core: Core) -> int:
     """Write the durations of `STEPS` steps of a batch of decodes; return what is missing, or -1."""
     batch, steps = core.batch.number[0], core.reg[STEPS]
-    if not clock.decode_known[batch]:
-        return batch
     for source in range(SOURCES):
         for i in range(steps):
-            core.by_source[source, i] = clock.alone[source, batch]
-    _add_decodes(clock, core, batch, steps)
+            core.by_source[source, i] = clock.alone[batch, source]
+    lacks = _add_decodes(clock, core, batch, steps)
+    if lacks >= 0:
+        return lacks
     beside = clock.beside[batch] + clock.launch_alone[batch]
     finish(core.by_source, core.seconds, steps, clock.before[batch], beside)
     return -1
 
 
-def _add_decodes(clock: OpClock, core: Core, batch: int, steps: int) -> None:
-    """Add the attention of a batch of decodes to the durations."""
+def _add_decodes(clock: OpClock, core: Core, batch: int, steps: int) -> int:
+    """Add the attention of a batch of decodes to the durations; return what is missing, or -1."""
     if len(core.kept.keys):
-        _add_kept_decodes(clock, core, batch, steps)
-        return
+        return _add_kept_decodes(clock, core, batch, steps)
     total, longest = 0, 0
     for i in range(batch):
         keys = core.r.computed[core.batch.decodes[i]] + 1
@@ -99,15 +101,21 @@ def _add_decodes(clock: OpClock, core: Core, batch: int, steps: int) -> None:
         longest = max(longest, keys)
     mean = total / batch
     spread = nearest(clock.spreads, longest / mean - 1.0)
+    lacks = decodes_lack(clock.decode_known, clock.keys, batch, spread, mean, mean + steps - 1)
+    if lacks >= 0:
+        return DECODE * PLACES + lacks
     for source in range(SOURCES):
         along(clock.keys, clock.decode, (batch, spread, source), mean, steps, core.by_source)
+    return -1
 
 
-def _add_kept_decodes(clock: OpClock, core: Core, batch: int, steps: int) -> None:
+def _add_kept_decodes(clock: OpClock, core: Core, batch: int, steps: int) -> int:
     """Add it where they read other than their contexts, and what policies run beside it.
 
     What is read need not grow with every token, so each step is looked up by itself.
     """
+    if len(clock.works) and not clock.works_known[batch]:
+        return WORKS * PLACES + batch
     spread = -1
     for i in range(steps):
         keys, stays, longest = 0.0, 0, 0.0
@@ -120,11 +128,15 @@ def _add_kept_decodes(clock: OpClock, core: Core, batch: int, steps: int) -> Non
         mean = keys / batch
         if spread < 0:
             spread = nearest(clock.spreads, longest / mean - 1.0)
+        lacks = decodes_lack(clock.decode_known, clock.keys, batch, spread, mean, mean)
+        if lacks >= 0:
+            return DECODE * PLACES + lacks
         for source in range(SOURCES):
             took = value(clock.keys, clock.decode, (batch, spread, source), mean)
             if len(clock.works):
                 took += value(clock.keys, clock.works, (batch, 0, source), stays / batch)
             core.by_source[source, i] += took
+    return -1
 
 
 def mixed_seconds(clock: OpClock, core: Core) -> int:
@@ -134,14 +146,13 @@ def mixed_seconds(clock: OpClock, core: Core) -> int:
     tokens, sequences = decodes, decodes + chunks
     for i in range(chunks):
         tokens += batch.tokens[i]
-        part = below(clock.queries, batch.tokens[i]) // PER_PART
-        if not clock.chunk_known[part]:
-            return CHUNK + part
+        past = core.r.computed[batch.chunks[i]]
+        lacks = chunk_lacks(clock.chunk_known, clock.queries, clock.keys, batch.tokens[i], past)
+        if lacks >= 0:
+            return CHUNK * PLACES + lacks
     if not clock.dense_known[tokens // PART]:
-        return DENSE + tokens // PART
+        return DENSE * PLACES + tokens // PART
     shares = decodes > 0 and len(clock.rules) > 0 and len(core.kept.keys) == 0
-    if decodes and not shares and not clock.decode_known[decodes]:
-        return decodes
     shared = int(clock.rules[SOURCE]) if shares else -1
     for source in range(SOURCES):
         took = 0.0
@@ -154,10 +165,12 @@ def mixed_seconds(clock: OpClock, core: Core) -> int:
         took -= (chunks - 1) * clock.once[source]
         if source == shared:
             took = _together(clock, core, took, clock.once[source])
-        took += clock.dense[source, tokens] + clock.head[source, sequences]
+        took += clock.dense[source, tokens] + clock.head[sequences, source]
         core.by_source[source, 0] = took
     if decodes and not shares:
-        _add_decodes(clock, core, decodes, core.reg[STEPS])
+        lacks = _add_decodes(clock, core, decodes, core.reg[STEPS])
+        if lacks >= 0:
+            return lacks
     beside = clock.beside[sequences] + clock.launch[tokens]
     finish(core.by_source, core.seconds, core.reg[STEPS], clock.before[sequences], beside)
     return -1

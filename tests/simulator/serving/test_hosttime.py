@@ -117,16 +117,17 @@ def test_padding_shows_between_8_and_9():
     exact = timer("Qwen3-30B-A3B", host="none", cudagraph_mode="none")
     assert decode_s(padded, 8) == decode_s(exact, 8)
     extra = decode_s(padded, 9) - decode_s(exact, 9)
-    dense = exact.dense_s(16).sum() - exact.dense_s(9).sum()
+    dense = exact.dense.at(16).sum() - exact.dense.at(9).sum()
     assert extra == pytest.approx(dense, rel=1e-9)
     assert dense > 0
-    assert padded.dense_s(9).tolist() == padded.dense_s(16).tolist()
+    assert padded.dense.at(9).tolist() == padded.dense.at(16).tolist()
 
 
 def test_full_decode_only_pads_decodes_and_nothing_else():
     made = timer(cudagraph_mode="full_decode_only", host="none")
-    assert made.dense_s(9, decodes_only=True).tolist() == made.dense_s(16).tolist()
-    assert made.dense_s(9).tolist() != made.dense_s(16).tolist()
+    alone, sampled = made.by_sequences
+    np.testing.assert_allclose(alone[9] - sampled[9], made.dense.at(16), rtol=1e-12)
+    assert made.dense.at(9).tolist() != made.dense.at(16).tolist()
     padded = timer(host="none")
     assert decode_s(made, 9) == decode_s(padded, 9)
     assert chunk_s(made, 9) != chunk_s(padded, 9)
@@ -134,12 +135,14 @@ def test_full_decode_only_pads_decodes_and_nothing_else():
 
 def test_custom_sizes():
     made = timer("Llama-3.1-8B", host="none", cudagraph_capture_sizes=[1, 100])
-    assert made.dense_s(2).tolist() == made.dense_s(100).tolist()
-    assert made.dense_s(101).tolist() != made.dense_s(100).tolist()
+    assert made.dense.at(2).tolist() == made.dense.at(100).tolist()
+    assert made.dense.at(101).tolist() != made.dense.at(100).tolist()
 
 
 def test_sampling_costs_its_passes_over_the_logits():
-    fixed = [timer(sampling=s).head_s(256).sum() for s in ("greedy", "random", "top_k_top_p")]
+    fixed = [
+        timer(sampling=s).by_sequences[1][256].sum() for s in ("greedy", "random", "top_k_top_p")
+    ]
     logits_s = 256 * 49_152 * 4.0 / 4.8e12
     assert fixed[1] - fixed[0] == pytest.approx(8 * logits_s, rel=1e-6)
     assert fixed[2] - fixed[1] == pytest.approx(37 * logits_s, rel=1e-6)

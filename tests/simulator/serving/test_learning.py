@@ -1,9 +1,16 @@
 """When a clock learns a time must not show in what is done."""
 
+import numpy as np
+import pytest
+
+from tierlab.hwmodels.catalogue import load_system
+from tierlab.hwmodels.time.registry import time_model
+from tierlab.kernels.models.load import load_model
 from tierlab.simulator.scenario.load import validate
 from tierlab.simulator.serving.clocks import OpTimes
 from tierlab.simulator.serving.replica import Replica
 from tierlab.simulator.serving.run import simulate
+from tierlab.simulator.serving.steptime import StepTimer
 from tierlab.simulator.serving.tiering import Tiering
 
 SCENARIO = {
@@ -35,3 +42,49 @@ def test_tiers_do_nothing_because_a_time_was_not_known(monkeypatch):
     after = [happened[i + 1] for i, name in enumerate(happened) if name == "learns"]
     assert len(after) > 3
     assert set(after) == {"runs"}
+
+
+@pytest.fixture(scope="module", params=["roofline", "silicon"])
+def tables(request):
+    """Return what makes the tables of one replica, none of them filled in."""
+    system, model = load_system("H200", "test"), load_model("Llama-3.1-8B")
+    times = time_model(request.param, system.gpu, None, "test")
+    return lambda: StepTimer(model, "bf16", "bf16", 1, times, 20_000, 2048, sequences=70)
+
+
+@pytest.mark.parametrize("name", ["dense", "decodes", "chunks"])
+def test_tables_are_the_same_to_the_last_bit_in_whatever_order_they_fill(tables, name):
+    """Rows are predicted beside others, and ends of parts twice."""
+    up, down = (getattr(tables(), name) for _ in range(2))
+    places = range(up.known.size)
+    for place in places:
+        if not up.known.flat[place]:
+            up.learn(place)
+    for place in reversed(places):
+        if not down.known.flat[place]:
+            down.learn(place)
+    assert up.known.all()
+    assert up.seconds.tobytes() == down.seconds.tobytes()
+    assert np.isfinite(up.seconds).all()
+
+
+@pytest.mark.parametrize("length", [1, 15, 16, 17, 63, 64, 1023, 1024, 1025, 4096, 19_999])
+def test_what_is_needed_is_filled_in_wherever_it_lies(tables, length):
+    """The table says the same where all of it is known."""
+    lone, kv_len = tables(), np.array([length, length + 40 * (length % 2)])
+    found = lone.decode(kv_len, 500).seconds
+    whole = tables()
+    for place in range(whole.decodes.known.size):
+        whole.decodes.learn(place)
+    assert found.tolist() == whole.decode(kv_len, 500).seconds.tolist()
+    assert 1 <= lone.decodes.known.sum() <= 4
+
+
+def test_the_more_token_counts_were_asked_for_the_more_are_filled_in_at_once(tables):
+    dense = tables().dense
+    calls = 0
+    for tokens in range(0, 2048, 64):
+        calls += not dense.known[tokens // 64]
+        dense.at(tokens)
+    assert calls < 16
+    assert dense.known[:-1].all()

@@ -58,7 +58,7 @@ def test_all_reduces_take_their_share_of_a_step(tp):
     rest = (seconds * work.repeat[local]).sum()
     known = shipped_constants()["all_reduce"]
     ring = 2 * (tp - 1) / tp * 2.0 * tokens * HIDDEN / (450e9 * known.e_memory) + known.fixed_s
-    assert made.dense_s(tokens).sum() - rest == pytest.approx((2 * LAYERS + 1) * ring, rel=1e-9)
+    assert made.dense.at(tokens).sum() - rest == pytest.approx((2 * LAYERS + 1) * ring, rel=1e-9)
 
 
 def test_more_gpus_make_large_steps_shorter_and_the_gain_fades():
