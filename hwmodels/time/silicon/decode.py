@@ -16,10 +16,12 @@ A tile is one KV head of one sequence, with up to 64 of its query heads as rows.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 import numpy as np
 
 from tierlab.hwmodels.time.silicon import engines, flash2, flash3
+from tierlab.hwmodels.time.silicon.alone import ALONE, ragged_s
 from tierlab.hwmodels.time.silicon.kernel import (
     ENGINE,
     HEAD_DIMS,
@@ -36,7 +38,7 @@ from tierlab.hwmodels.time.silicon.kernel import (
     store_waves,
 )
 from tierlab.hwmodels.time.silicon.machine import Machine
-from tierlab.hwmodels.time.silicon.uneven import alone_s, even, left_over, longest, of_longest
+from tierlab.hwmodels.time.silicon.uneven import even, of_longest
 from tierlab.kernels.ops.table import DTYPE_BYTES, OpTable
 
 BLOCK = 128.0
@@ -61,6 +63,7 @@ PARAMETERS: dict[str, Parameter] = {
     "l2_speed": Parameter(1.5, 0.5, 8.0, "L2's bandwidth over the memory's, 1"),
     "sm_gbs": Parameter(60.0, 5.0, 500.0, "what one SM draws from memory, GB/s"),
     "sm_l2_gbs": Parameter(90.0, 5.0, 800.0, "what one SM draws from L2, GB/s"),
+    "alone": ALONE,
     "ends": Parameter(1.0, 0.05, 20.0, "traffic of queries, outputs and partial sums, 1"),
     "whole": Parameter(0.5, 1e-3, 1.0, "how whole waves are: 1 for CTAs that start together"),
     "overlap": Parameter(0.5, 0.05, 1.5, "of a tile's fixed cost, what later waves pay, 1"),
@@ -99,20 +102,19 @@ def _grid(ops: OpTable, machine: Machine, schedule: str) -> engines.Cut:
     return engines.Cut(tiles, blocks, _splits(schedule, tiles, blocks, ops, machine.sms), 1.0)
 
 
-def _ragged(ops: OpTable, machine: Machine, schedule: str) -> tuple[engines.Cut, Floats]:
-    """Return how a batch is cut up, and the blocks of one split of its longest sequence.
+def _ragged(ops: OpTable, machine: Machine, schedule: str) -> tuple[engines.Cut, engines.Cut]:
+    """Return how a batch is cut up, with the blocks of its mean and of its longest sequence.
 
     Where keys are not dealt out, all sequences are cut where the longest is.
     """
     grid = _grid(ops, machine, schedule)
     if not ops["kv_len_spread"].any():
-        return grid, np.ceil(grid.blocks / grid.splits)
-    if schedule in ("dynamic", "flash3"):
-        own = engines.blocks(longest(ops), ops["window"], flash3.tile(ops)[1])
-        return grid, np.ceil(own / flash3.splits(ops, machine.sms, longest=True))
+        return grid, grid
     long = _grid(of_longest(ops), machine, schedule)
+    if schedule in ("dynamic", "flash3"):
+        return grid, long._replace(splits=flash3.splits(ops, machine.sms, longest=True))
     cut = np.maximum(long.splits * np.minimum(grid.blocks / long.blocks, 1.0), 1.0)
-    return grid._replace(splits=cut), np.ceil(long.blocks / long.splits)
+    return grid._replace(splits=cut), long
 
 
 def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
@@ -122,18 +124,17 @@ def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
     keys, binds = reach(ops)
     group = ops["heads"] / ops["kv_heads"]
     costs = engines.costs(schedule, ops, machine)
-    (tiles, blocks, splits, weight), own = _ragged(ops, machine, schedule)
+    (tiles, blocks, splits, weight), longest = _ragged(ops, machine, schedule)
     waves = tiles * splits / machine.sms
     waves = np.maximum(1.0, waves + p["whole"] * (np.ceil(waves) - waves))
     memory_s = _memory_s(ops, machine, keys, splits, tiles * splits, p, costs.deep)
     later = np.where(batch > flash3.MOST_DYNAMIC, p["many"], 1.0) * p["overlap"] * (waves - 1.0)
     tile = by_head_dim(dim, p, "tile") * (1.0 + p["group"] * np.log2(group) / 6.0)
     fixed = (1.0 + later) * tile * (1.0 + p["window_tile"] * costs.windows * binds)
-    loops, left = left_over(ops, waves * np.ceil(blocks / splits), own)
-    last_s = alone_s(ops, left.blocks * keys / blocks, memory_s.miss, p) / costs.deep
-    busy_s = np.maximum(memory_s.busy, left.shared * memory_s.busy + last_s)
-    loops = loops * by_head_dim(dim, p, "block") * weight
-    work_s = soft_max(busy_s, (fixed + loops) / machine.clock_hz, p["power"])
+    loops = waves * np.ceil(blocks / splits) * by_head_dim(dim, p, "block") * weight
+    work_s = soft_max(memory_s.busy, (fixed + loops) / machine.clock_hz, p["power"])
+    if ops["kv_len_spread"].any():
+        work_s += ragged_s(ops, machine, schedule, longest, *memory_s, p)
     combine = p["split_us"] * (splits > 1) * (1.0 + p["split_more"] * splits / MOST_SPLITS)
     launch_us = p["launch_us"] + p["pass_us"] * costs.passes + costs.combine * combine
     start_us = costs.slow * launch_us + p["wide_us"] * np.log2(np.minimum(machine.sms, tiles))
@@ -143,12 +144,11 @@ def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
     return total
 
 
-class _Memory:
+class _Memory(NamedTuple):
     """Seconds that memory and L2 need, and the share that misses L2."""
 
-    def __init__(self, busy: Floats, miss: Floats) -> None:
-        self.busy = busy
-        self.miss = miss
+    busy: Floats
+    miss: Floats
 
 
 def _memory_s(
@@ -173,7 +173,7 @@ def _memory_s(
 
 
 def coordinates(ops: OpTable) -> Mapping[str, Floats]:
-    """Return log2 of tiles, keys, head width, group, cached bytes and batch."""
+    """Return log2 of tiles, keys, head width, group, cached bytes, batch, longest over mean."""
     keys, binds = reach(ops)
     tiles = np.log2(ops["batch"] * ops["kv_heads"])
     dim = np.log2(ops["head_dim"] / 64.0)
@@ -186,6 +186,7 @@ def coordinates(ops: OpTable) -> Mapping[str, Floats]:
         "cached": tiles + length + dim,
         "batch": np.log2(ops["batch"]),
         "bound": np.where(binds, length - 5.0, 0.0),
+        "ragged": np.log2(1.0 + ops["kv_len_spread"]),
     }
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from tierlab.hwmodels.time.silicon import engines
 from tierlab.hwmodels.time.silicon.boost import Boosting
 from tierlab.hwmodels.time.silicon.bytime import ByTime, grow_by_time, rows_of
+from tierlab.hwmodels.time.silicon.fitragged import ALONE, even_rows, fit_ragged
 from tierlab.hwmodels.time.silicon.fitted import Bands, Fitted, stratum
 from tierlab.hwmodels.time.silicon.kernel import ENGINE, Kernel
 from tierlab.hwmodels.time.silicon.machine import Machine
@@ -78,18 +79,22 @@ def fit(measured: Measured, machine: Machine, options: Options | None = None) ->
     if len(measured) < FEWEST:
         where = f"{measured.source} ({measured.key.label()})"
         raise BadInput(where, f"only {len(measured)} measurements", f"{FEWEST} or more")
-    data = measured.take(draw(measured.seconds, how.points or len(measured), how.seed))
     kernel = KERNELS[measured.key.op]
+    ragged = measured.take(~even_rows(measured)) if ALONE in kernel.parameters else None
+    if ragged is not None:
+        measured = measured.take(even_rows(measured))
+    data = measured.take(draw(measured.seconds, how.points or len(measured), how.seed))
     schedule, values = fit_parameters(kernel, [(data, machine)], how.seed)
     formula = kernel.seconds(data.ops, machine, schedule, values)
     features = kernel.asked(data.ops, machine, schedule, values, formula)
     trees, band = _leftover(data, features, formula, how)
     at = kernel.coordinates(data.ops)
-    return Fitted(
+    one = Fitted(
         measured.key, schedule, values, trees, band,
         {name: (float(c.min()), float(c.max())) for name, c in at.items()},
         len(data), int(data.groups().max()) + 1, measured.source,
     )  # fmt: skip
+    return fit_ragged(one, ragged, machine) if ragged else one
 
 
 def draw(seconds: Floats, count: int, seed: int) -> NDArray[np.int64]:

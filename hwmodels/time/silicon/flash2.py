@@ -14,11 +14,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tierlab.hwmodels.time.silicon.kernel import Floats
+from tierlab.hwmodels.time.silicon.machine import Machine
 from tierlab.kernels.ops.table import OpTable
 
 MOST_SPLITS = 128
 COPIES = 2.0
 """Kernels that packing costs: queries in, outputs out."""
+SCHEDULES = ("flash2", "grouped", "fixed", "none")
+"""Names in `decode` of what this kernel may do."""
+_ROWS = 64.0
+_DRIVERS_BYTES = 1024.0
 _FULL = 0.8
 _NEAR = 0.85
 _CTAS = 2.0
@@ -40,6 +45,16 @@ def keys_of_block(ops: OpTable) -> Floats:
     """Return the keys of a block of the splitting kernel, by head width, float64[n]."""
     dim = ops["head_dim"]
     return np.where(dim <= 64, 256.0, np.where(dim <= 128, 128.0, 64.0))
+
+
+def ctas(ops: OpTable, machine: Machine) -> Floats:
+    """Return the CTAs of the splitting kernel that one SM holds, float64[n].
+
+    Shared memory has room for 64 rows of queries and a block of keys and of values
+    (``Flash_fwd_kernel_traits``); the driver takes 1 KiB of each.
+    """
+    held = 2.0 * ops["head_dim"] * (_ROWS + 2.0 * keys_of_block(ops)) + _DRIVERS_BYTES
+    return np.maximum(np.floor(machine.sram_bytes / held), 1.0)
 
 
 def splits(tiles: Floats, blocks: Floats, sms: float) -> Floats:

@@ -2,8 +2,8 @@
 
 The folder is LLMServingSim's (casys-kaist/LLMServingSim, MIT; `hwmodels.time.profile` says what its
 files hold), with ``profile_meta.yaml``, which names the model: its shapes give each kernel its
-sizes. Attention is taken where prefill or decodes run alone. The sampler is left out: it holds
-several operations.
+sizes. Attention is taken where prefill or decodes run alone, and ragged decode batches where there
+is a ``skew.csv`` (`profiledragged`). The sampler is left out: it holds several operations.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from tierlab.hwmodels.time.profilecsv import read_rows, usable
 from tierlab.hwmodels.time.silicon.measured import KernelKey, Measured
+from tierlab.hwmodels.time.silicon.profiledragged import OWN, SKEW, read_ragged
 from tierlab.kernels.base.errors import BadInput
 from tierlab.kernels.base.names import read_text
 from tierlab.kernels.models.architecture import Attention, Model
@@ -50,6 +51,9 @@ def read_profile(folder: Path, where: str) -> list[Measured]:
     model = load_model(meta["model"].rpartition("/")[2], str(folder / META))
     parts = _dense(folder, model)
     decode, prefill = _attention(folder / "attention.csv", model)
+    if (folder / SKEW).exists():
+        ragged = read_ragged(folder / SKEW, *decode)
+        decode = OpTable.concat([decode[0], ragged[0]]), np.concatenate([decode[1], ragged[1]])
     parts |= {"decode_attention": decode, "prefill_attention": prefill}
     made = []
     for op, (ops, seconds) in parts.items():
@@ -125,7 +129,8 @@ def _attention(path: Path, model: Model) -> tuple[tuple[OpTable, Floats], tuple[
     alone, first = (chunk == 0) & (decodes > 0), (decodes == 0) & (chunk > 0)
     heads = {"heads": mixer.heads, "kv_heads": mixer.kv_heads, "head_dim": mixer.head_dim}
     decode = OpTable.build(
-        "decode_attention", "bf16", "bf16", batch=decodes[alone], q_len=1, kv_len=keys[alone],
+        "decode_attention", "bf16", "bf16", batch=decodes[alone], q_len=1,
+        kv_len=keys[alone] + OWN,
         **heads,
     )  # fmt: skip
     prefill = OpTable.build(

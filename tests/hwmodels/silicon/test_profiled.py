@@ -52,11 +52,49 @@ def test_kernels_get_the_sizes_of_the_model(folder):
     assert {p.key.framework + p.key.version for p in parts.values()} == {"vllm0.19.0"}
 
 
+SKEW = "pc,n,nb,kvs,kv_big,kv_mean,t_mean_us,t_max_us,t_skew_us"
+
+
+def test_ragged_batches_are_even_ones_too(folder):
+    """Batches (2, 64) and (4, 128) took 9 and 12 us in attention.csv: here three runs add up."""
+    rows = ["0,2,1,16,64,40,24,27,25.5", "0,4,1,32,128,56,30,36,33", "16,4,1,32,128,56,90,99,93"]
+    path = folder()
+    (path / "skew.csv").write_text("\n".join([SKEW, *rows]) + "\n")
+    decode = next(p for p in read_profile(path, "--from") if p.key.op == "decode_attention")
+    assert decode.ops["kv_len"].tolist() == [65, 129, 41, 57, 41, 57]
+    np.testing.assert_allclose(decode.ops["kv_len_spread"][-2:], [65 / 41 - 1, 129 / 57 - 1])
+    assert not decode.ops["kv_len_spread"][:-2].any()
+    np.testing.assert_allclose(decode.seconds * 1e6, [9, 12, 8, 10, 8.5, 11])
+
+
+BAD_SKEW = {
+    "no column": ("n,pc\n2,0\n", "no column 'nb'"),
+    "only chunks": (SKEW + "\n16,2,1,16,64,40,24,27,25\n", "no row of decodes alone"),
+    "zero time": (SKEW + "\n0,2,1,16,64,40,24,27,0\n", "skew.csv:2: t_skew_us = '0'"),
+    "text": (SKEW + "\n0,2,1,16,long,40,24,27,25\n", "kv_big = 'long'"),
+    "more long than all": (SKEW + "\n0,2,3,16,64,40,24,27,25\n", "skew.csv:2: 2 decodes, 3 of"),
+    "another mean": (SKEW + "\n0,2,1,16,64,60,24,27,25\n", "mean 60"),
+    "another GPU": (SKEW + "\n0,2,1,16,64,40,24,31,25\n", "3.44 x the same batches' time_us"),
+    "nothing shared": (SKEW + "\n0,2,1,16,65,40,24,27,25\n", "is in attention.csv"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_SKEW)
+def test_bad_ragged_rows_are_refused_in_one_line(case, folder):
+    text, expected = BAD_SKEW[case]
+    path = folder()
+    (path / "skew.csv").write_text(text)
+    with pytest.raises(BadInput) as caught:
+        read_profile(path, "--from")
+    assert expected in caught.value.line()
+    assert "\n" not in caught.value.line()
+
+
 def test_attention_is_taken_where_it_runs_alone(folder):
     parts = {p.key.op: p for p in read_profile(folder(), "--from")}
     decode, prefill = parts["decode_attention"], parts["prefill_attention"]
     assert decode.ops["batch"].tolist() == [2, 4]
-    assert decode.ops["kv_len"].tolist() == [64, 128]
+    assert decode.ops["kv_len"].tolist() == [65, 129]  # with the token's own
     assert (prefill.ops["q_len"].tolist(), prefill.ops["kv_len"].tolist()) == ([16], [48])
     assert decode.ops["heads"].tolist() == [32, 32]
     np.testing.assert_allclose(prefill.seconds, [8e-6])
