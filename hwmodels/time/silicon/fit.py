@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tierlab.hwmodels.time.silicon import engines
+from tierlab.hwmodels.time.silicon import dispatch, engines
 from tierlab.hwmodels.time.silicon.boost import Boosting, grow
 from tierlab.hwmodels.time.silicon.fitted import Bands, Fitted, stratum
 from tierlab.hwmodels.time.silicon.kernel import ENGINE, Kernel
@@ -23,6 +23,7 @@ from tierlab.hwmodels.time.silicon.registry import KERNELS
 from tierlab.hwmodels.time.silicon.spread import NARROWER, bands, folds, spread_bands, unseen
 from tierlab.hwmodels.time.silicon.trees import Forest
 from tierlab.kernels.base.errors import BadInput
+from tierlab.kernels.ops.table import DTYPE_BYTES
 
 Floats = NDArray[np.float64]
 Report = Callable[[str], None]
@@ -128,7 +129,12 @@ def fit_parameters(
 
 
 def _may_run(schedule: str, parts: list[tuple[Measured, Machine]]) -> bool:
-    """Say whether to try a schedule: an engine's kernel only on the GPUs that it runs on."""
+    """Say whether to try a schedule: an engine's kernel only on the GPUs that it runs on.
+
+    vLLM's tiles of 8-bit products say nothing of wider ones.
+    """
+    if schedule == dispatch.SCHEDULE:
+        return all(bool((DTYPE_BYTES[m.ops.dtype] < 2.0).all()) for m, _ in parts)
     if schedule == ENGINE:
         return len(parts) > 1
     run = {engines.engine(machine, eight=engines.narrow(m.ops)) for m, machine in parts}
