@@ -45,7 +45,7 @@ PLAIN = ("decode_attention", "prefill_attention", "gemm")
 MLA = ("mla_decode", "mla_prefill")
 """Read of TensorRT-LLM: vLLM's tables hold whole MLA modules."""
 TEACHERS = {"rtx_pro_6000_server": "RTX-PRO-6000"}
-"""System of the package -> device, beside those with a calibration: attention alone is read."""
+"""System of the package -> device, beside those with a calibration: see `_teaches`."""
 COUNTS = (50, 200, 1000, 40000)
 
 
@@ -61,9 +61,14 @@ def kernels(tables: Path | None) -> dict[tuple[str, str, str, bool], list[Part]]
     found: dict[tuple[str, str, str, bool], list[Part]] = {}
     for system, name in {**DEVICES, **TEACHERS}.items():
         for key, part in default_parts(read_system(system, "vllm", None, tables)).items():
-            if system in DEVICES or key[0] in ATTENTION:
+            if system in DEVICES or _teaches(key):
                 found.setdefault(key, []).append((part, machine(name)))
     return found
+
+
+def _teaches(key: tuple[str, str, str, bool]) -> bool:
+    """Say whether a kernel of another device is read: attention, and products by vLLM's own."""
+    return key[0] in ATTENTION or key[:2] == ("gemm", "fp8")
 
 
 def row(model: Fitted, left_out: str, measured: Measured, device: Machine) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tierlab.hwmodels.time.silicon import engines
+from tierlab.hwmodels.time.silicon import dispatch, engines
 from tierlab.hwmodels.time.silicon.boost import Boosting
 from tierlab.hwmodels.time.silicon.bytime import ByTime, grow_by_time, rows_of
 from tierlab.hwmodels.time.silicon.fitragged import ALONE, even_rows, fit_ragged
@@ -24,6 +24,7 @@ from tierlab.hwmodels.time.silicon.measured import Measured
 from tierlab.hwmodels.time.silicon.registry import KERNELS
 from tierlab.hwmodels.time.silicon.spread import NARROWER, Rows, bands, folds, spread_bands, unseen
 from tierlab.kernels.base.errors import BadInput
+from tierlab.kernels.ops.table import DTYPE_BYTES
 
 Floats = NDArray[np.float64]
 Report = Callable[[str], None]
@@ -133,7 +134,12 @@ def fit_parameters(
 
 
 def _may_run(schedule: str, parts: list[tuple[Measured, Machine]]) -> bool:
-    """Say whether to try a schedule: an engine's kernel only on the GPUs that it runs on."""
+    """Say whether to try a schedule: an engine's kernel only on the GPUs that it runs on.
+
+    vLLM's tiles of 8-bit products say nothing of wider ones.
+    """
+    if schedule == dispatch.SCHEDULE:
+        return all(bool((DTYPE_BYTES[m.ops.dtype] < 2.0).all()) for m, _ in parts)
     if schedule == ENGINE:
         return len(parts) > 1
     run = {engines.engine(machine, eight=engines.narrow(m.ops)) for m, machine in parts}

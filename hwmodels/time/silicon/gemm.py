@@ -3,7 +3,8 @@
 The schedules:
 
 - ``fastest``: of a few tile shapes and split-k factors the best, as a library's heuristic hopes;
-- ``by_rows``: a tile by the number of rows alone, never split.
+- ``by_rows``: a tile by the number of rows alone, never split;
+- ``scaled_mm``: the tiles of vLLM's 8-bit products (`dispatch`), never split.
 
 For each tile, waves over SMs are counted whole or in part; a wave takes the larger of its
 arithmetic and the operands that it streams through L2; all waves together take no less than the
@@ -15,11 +16,12 @@ the power limit allows.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tierlab.hwmodels.time.silicon import dispatch
 from tierlab.hwmodels.time.silicon.kernel import (
     Floats,
     Kernel,
@@ -27,9 +29,10 @@ from tierlab.hwmodels.time.silicon.kernel import (
     Values,
     miss_share,
     rounding,
+    soft_max,
 )
 from tierlab.hwmodels.time.silicon.machine import Machine
-from tierlab.hwmodels.time.silicon.tiles import Rates, Tile, least_s
+from tierlab.hwmodels.time.silicon.tiles import STEP, Rates, Tile, least_s
 from tierlab.kernels.ops.gemm import output_bytes, weight_bytes
 from tierlab.kernels.ops.table import DTYPE_BYTES, DTYPES, OpTable
 
@@ -40,6 +43,8 @@ SPLITTABLE = 65536
 """Largest area of all the tiles of one output tile, where k is split."""
 BY_ROWS = ((64, (64, 64)), (128, (64, 128)), (np.inf, (128, 128)))
 """Rows up to which a tile serves, in the manner of vLLM's `cutlass_scaled_mm` dispatch."""
+_CYCLES_PER_NS = 132 * 2.0
+"""Of the SMs that `row_ns` is stated for."""
 ASKED = ((64, 64), (64, 128), (128, 128), (128, 256), (256, 128))
 """Tiles whose waves the trees may ask for."""
 
@@ -62,7 +67,8 @@ PARAMETERS: dict[str, Parameter] = {
     "whole": Parameter(0.8, 0.01, 1.0, "how whole waves are, 1"),
     "input_pass": Parameter(1.0, 1e-3, 30.0, "traffic of quantising the input first, 1"),
     "input_us": Parameter(0.1, 1e-2, 60.0, "launching that, us"),
-    "row_ns": Parameter(0.5, 1e-3, 50.0, "that, for each row, ns"),
+    "row_ns": Parameter(6.0, 1e-3, 50.0, "a row of it, ns on 132 SMs at 2 GHz"),
+    "element_c": Parameter(0.4, 1e-3, 10.0, "an element of it, cycles of an SM", absent=0.4),
     "odd": Parameter(0.1, 1e-3, 30.0, "8-bit traffic of rows in no multiple of 8, more, 1"),
     "energy_pj": Parameter(0.35, 0.02, 2.0, "of a 16-bit operation at 1 GHz; as the clock^2, pJ"),
     "heat_ms": Parameter(1.0, 0.1, 30.0, "work after which they have mostly fallen, ms"),
@@ -88,22 +94,42 @@ class _Shape:
 
     def seconds(self, tiles: Sequence[tuple[int, int]], split: bool) -> Floats:
         """Return the time with the best of some tile shapes, s, float64[n]."""
-        p, machine = self.p, self.machine
-        hbm = p["hbm_eff"] * machine.bytes_per_s
-        columns = (
+        total = np.empty(len(self.m))
+        for rows, dtype in self._same_dtypes():
+            rates = self._rates(dtype)
+            known = [self._tile(tile, split) for tile in tiles]
+            total[rows] = least_s([c[rows] for c in self._columns()], rates, known)
+        return total
+
+    def chained(self, tile: tuple[int, int], rows: NDArray[np.bool_]) -> Floats:
+        """Return the time of some rows with one tile, whose steps add what they cannot hide, s."""
+        total = np.empty(len(self.m))
+        for same, dtype in self._same_dtypes():
+            rates = self._rates(dtype)
+            plain = self._tile(tile, split=False)
+            step_s = STEP * 2.0 * tile[0] * tile[1] * rates.sms / plain.share / rates.flop_per_s
+            share = plain.share / (1.0 + rates.step_s / step_s)
+            mine = np.flatnonzero(rows) if isinstance(same, slice) else np.flatnonzero(rows & same)
+            total[mine] = least_s(
+                [c[mine] for c in self._columns()], rates._replace(step_s=0.0),
+                [plain._replace(share=share)],
+            )  # fmt: skip
+        return total[rows]
+
+    def _columns(self) -> tuple[Floats, ...]:
+        hbm = self.p["hbm_eff"] * self.machine.bytes_per_s
+        return (
             self.m, self.n, self.k, self.read * (self.cold / hbm), self.written * (self.miss / hbm),
             self.written,
         )  # fmt: skip
-        known = [self._tile(tile, split) for tile in tiles]
-        total = np.empty(len(self.m))
-        for rows, dtype in self._same_dtypes():
-            rates = Rates(
-                machine.sms, float(self.peak[dtype]), hbm, p["sm_gbs"] * 1e9,
-                p["l2_speed"] * machine.bytes_per_s, float(self.operand[dtype]),
-                float(self.stored[dtype]), p["whole"], p["step_ns"] * 1e-9, p["reduce_us"] * 1e-6,
-            )  # fmt: skip
-            total[rows] = least_s([c[rows] for c in columns], rates, known)
-        return total
+
+    def _rates(self, row: int) -> Rates:
+        p, machine = self.p, self.machine
+        return Rates(
+            machine.sms, float(self.peak[row]), p["hbm_eff"] * machine.bytes_per_s,
+            p["sm_gbs"] * 1e9, p["l2_speed"] * machine.bytes_per_s, float(self.operand[row]),
+            float(self.stored[row]), p["whole"], p["step_ns"] * 1e-9, p["reduce_us"] * 1e-6,
+        )  # fmt: skip
 
     def sustained(self, seconds: Floats) -> Floats:
         """Return the share of the clock at which arithmetic stays within the power limit.
@@ -142,17 +168,41 @@ def _peak(machine: Machine, dtype: int) -> float:
 def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
     """Return the time of each call, float64[n]."""
     shape = _Shape(ops, machine, p)
-    best = shape.seconds(TILES, split=True) if schedule == "fastest" else _by_rows(shape)
+    best = _SCHEDULES[schedule](shape)
     slower = 1.0 / shape.sustained(best) - 1.0
     best = best * (1.0 + slower * (1.0 - np.exp(-best / (p["heat_ms"] * 1e-3))))
-    per_row = shape.k * ((2.0 + shape.operand) * p["input_pass"] / machine.bytes_per_s)
-    quantised = shape.m * (per_row + p["row_ns"] * 1e-9)
     ends = shape.m * (shape.k * shape.operand + shape.n * 2.0)
     odd = (shape.m % 8 != 0) & (shape.operand < 2.0)
     best = best + odd * ends * (p["odd"] / machine.bytes_per_s)
     start_us = p["launch_us"] + p["input_us"] * (shape.operand < 2.0) + p["miss_us"] * shape.miss
-    total: Floats = best + quantised * (shape.operand < 2.0) + start_us * 1e-6
+    total: Floats = best + _quantised(shape) * (shape.operand < 2.0) + start_us * 1e-6
     return total
+
+
+def _quantised(shape: _Shape) -> Floats:
+    """Return the time of quantising the input, s, float64[n]: a block of threads a row.
+
+    vLLM's ``static_scaled_fp8_quant``. What does not stay in L2 passes memory.
+    """
+    p, machine = shape.p, shape.machine
+    cycles = shape.m * (p["row_ns"] * _CYCLES_PER_NS + p["element_c"] * shape.k)
+    moved = shape.m * shape.k * (2.0 + shape.operand)
+    miss = miss_share(moved, p["l2_share"] * machine.l2_bytes, p["l2_sharp"])
+    memory_s = moved * miss * (p["input_pass"] / (p["hbm_eff"] * machine.bytes_per_s))
+    return soft_max(cycles / (machine.sms * machine.clock_hz), memory_s, 4.0)
+
+
+def _fastest(shape: _Shape) -> Floats:
+    return shape.seconds(TILES, split=True)
+
+
+def _scaled_mm(shape: _Shape) -> Floats:
+    wide = shape.operand >= 2.0
+    result = _fastest(shape) if wide.any() else np.empty(len(shape.m))
+    for tile, served in dispatch.tiles(shape.machine, shape.m, shape.n):
+        rows = served & ~wide
+        result[rows] = shape.chained(tile, rows)
+    return result
 
 
 def _by_rows(shape: _Shape) -> Floats:
@@ -160,6 +210,11 @@ def _by_rows(shape: _Shape) -> Floats:
     for most, tile in reversed(BY_ROWS[:-1]):
         result = np.where(shape.m <= most, shape.seconds([tile], split=False), result)
     return result
+
+
+_SCHEDULES: Mapping[str, Callable[[_Shape], Floats]] = {
+    "fastest": _fastest, "by_rows": _by_rows, dispatch.SCHEDULE: _scaled_mm,
+}  # fmt: skip
 
 
 def coordinates(ops: OpTable) -> Mapping[str, Floats]:
@@ -192,4 +247,4 @@ def features(
     return found
 
 
-GEMM = Kernel("gemm", ("fastest", "by_rows"), PARAMETERS, seconds, coordinates, features)
+GEMM = Kernel("gemm", tuple(_SCHEDULES), PARAMETERS, seconds, coordinates, features)

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tierlab.hwmodels.time.silicon import engines, flash3
+from tierlab.hwmodels.time.silicon import engines, flash2, flash3
 from tierlab.hwmodels.time.silicon.kernel import (
     ENGINE,
     HEAD_DIMS,
@@ -91,6 +91,8 @@ def _tile(ops: OpTable, schedule: str) -> tuple[Floats, Floats]:
     """
     if schedule in _PACKED:
         return flash3.tile(ops)
+    if schedule == "flash2":
+        return np.full(len(ops), 64.0), flash2.keys_of_block(ops)
     narrow = (ops["head_dim"] > 64) & (schedule != "trtllm")
     return np.full(len(ops), 128.0), np.where(narrow, 64.0, 128.0)
 

@@ -87,3 +87,15 @@ def test_each_generation_runs_its_kernels(name, wide, narrow):
     for stored, kernel in (("bf16", wide), ("fp8", narrow)):
         _, member = model.explain(decode(stored, batch=4, kv_len=4096))
         assert model.kernels()[member[0]].endswith(f"pooled {kernel}")
+
+
+def test_flash2_prefill_has_tiles_of_64_queries():
+    """The splitting kernel, which paged caches take: 64 x 128 for heads of 128."""
+    p = {k: v.start for k, v in KERNELS["prefill_attention"].parameters.items()}
+    ops = OpTable.build(
+        "prefill_attention", "bf16", "bf16", batch=64, q_len=[64, 65, 128], kv_len=8192,
+        heads=32, kv_heads=1, head_dim=128,
+    )  # fmt: skip
+    one, two, whole = KERNELS["prefill_attention"].seconds(ops, gpu("L40S"), "flash2", p)
+    assert two > 1.8 * one
+    assert whole == pytest.approx(two, rel=0.02)
