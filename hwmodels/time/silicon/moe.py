@@ -29,7 +29,7 @@ from tierlab.hwmodels.time.silicon.kernel import (
     soft_min,
 )
 from tierlab.hwmodels.time.silicon.machine import Machine
-from tierlab.hwmodels.time.silicon.moe_layer import Layer, layer
+from tierlab.hwmodels.time.silicon.moe_layer import Layer, layer, padded
 from tierlab.hwmodels.time.silicon.moe_tiles import HEIGHTS, VLLM, WIDTH, Tiles, tiles
 from tierlab.kernels.ops.gemm import output_bytes, weight_bytes
 from tierlab.kernels.ops.table import DTYPE_BYTES, DTYPES, OpTable
@@ -123,7 +123,7 @@ class _Batch:
 def _of(ops: OpTable, schedule: str) -> Layer:
     """Return the layer whose time is shared out, or the product itself where it runs alone."""
     if schedule not in _ALONE:
-        return layer(ops)
+        return padded(layer(ops), ops, schedule)
     return Layer(ops["k"], ops["n"], np.zeros(len(ops)), np.ones(len(ops)))
 
 

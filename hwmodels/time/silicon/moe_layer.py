@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tierlab.hwmodels.time.silicon.kernel import Floats
 from tierlab.hwmodels.time.silicon.places import Places
-from tierlab.kernels.ops.table import OpTable
+from tierlab.kernels.ops.table import DTYPES, OpTable
 
 WIDTHS: dict[tuple[int, int], tuple[int, ...]] = {
     (8, 2): (4096, 6144),
@@ -37,6 +37,9 @@ WIDTHS: dict[tuple[int, int], tuple[int, ...]] = {
 (aiconfigurator-core 0.12.0)."""
 UNGATED = ((128, 6), (512, 22))
 """(experts, top-k) of Nemotron 3: squared ReLU, no gate."""
+WHOLE = {"layer": (64.0, 1.0), "marlin_whole": (128.0, 256.0), "trtllm": (256.0, 256.0)}
+"""Schedule -> what inner and outer widths of MXFP4 weights are made multiples of (vLLM 0.24.0,
+``fused_moe/oracle/mxfp4.py``)."""
 NARROWER = 1.25
 """A product whose sizes do not tell leads inward where it is at most so much wider than deep."""
 
@@ -67,6 +70,16 @@ def layer(ops: OpTable) -> Layer:
     outer = np.where(into, k, n)
     inner = np.where(into, n / (1.0 + gates), k)
     return Layer(outer, inner, gates, (1.0 + gates * into) / (2.0 + gates))
+
+
+def padded(of: Layer, ops: OpTable, schedule: str) -> Layer:
+    """Return layers as vLLM stores them: 4-bit floats in whole tiles of a kernel's."""
+    rows = ops.kv_dtype == DTYPES.index("fp4")
+    if schedule not in WHOLE or not rows.any():
+        return of
+    inner, outer = WHOLE[schedule]
+    wide = np.where(rows, np.ceil(of.outer / outer) * outer, of.outer)
+    return Layer(wide, np.where(rows, np.ceil(of.inner / inner) * inner, of.inner), *of[2:])
 
 
 def gated(experts: Floats, top_k: Floats) -> Floats:

@@ -34,11 +34,15 @@ BLOCKED = ((64.0, 16.0), (np.inf, 64.0))
 """As `TRITON`, of fp8 weights scaled by blocks."""
 MARLIN = ((7.2, 8.0), (14.4, 16.0), (28.8, 32.0), (43.2, 48.0), (np.inf, 64.0))
 """Rows that an expert gets in the mean, of all experts, up to which a height serves."""
+TRTLLM = ((8.0, 8.0), *ROWS[:-1], (np.inf, 128.0))
+"""As `MARLIN`, of TensorRT-LLM's kernels: the next power of 2 (``calculate_tile_tokens_dim``)."""
 NARROW = 64.0
 """Tokens up to which Triton's default is so wide, and no wider."""
 TUNED = {"triton": "bf16", "blocked": "fp8 by blocks"}
 """Schedule -> which of the tuned files it reads."""
-VLLM = (*TUNED, "marlin")
+BY_MEAN = {"marlin": MARLIN, "marlin_whole": MARLIN, "trtllm": TRTLLM}
+"""Schedule -> heights by the rows that an expert gets in the mean."""
+VLLM = (*TUNED, *BY_MEAN)
 """Schedules whose tiles are known."""
 _BITS = 24
 
@@ -70,9 +74,9 @@ def tiles(ops: OpTable, machine: Machine, schedule: str, rows: Floats, inner: Fl
         tuned = tuned_tiles(machine.name).get(TUNED[schedule])
         return found if tuned is None else tuned.over(ops, inner, found)
     wide = np.full(len(ops), WIDTH)
-    if schedule == "marlin":
+    if schedule in BY_MEAN:
         mean = tokens * ops["top_k"] / np.maximum(ops["experts"], 1.0)
-        return Tiles(_first(mean, MARLIN), wide)
+        return Tiles(_first(mean, BY_MEAN[schedule]), wide)
     return Tiles(_first(rows, ROWS), wide)
 
 
