@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tierlab.hwmodels.time.silicon.moe_layer import layer
 from tierlab.kernels.ops.table import OpTable
 
 Floats = NDArray[np.float64]
@@ -90,4 +91,6 @@ class Measured:
     def groups(self) -> NDArray[np.int64]:
         """Return the number of the group that each row belongs to, int64[n]."""
         columns = np.stack([self.ops[c] for c in GROUP_COLUMNS[self.key.op]])
+        if self.key.op == "grouped_gemm":
+            columns[:2] = layer(self.ops)[:2]
         return np.unique(columns, axis=1, return_inverse=True)[1].reshape(-1).astype(np.int64)

@@ -25,6 +25,7 @@ from tierlab.hwmodels.time.silicon.aiconfigurator import (
     tables_root,
 )
 from tierlab.hwmodels.time.silicon.measured import KernelKey, Measured
+from tierlab.hwmodels.time.silicon.moe_layer import gated
 from tierlab.kernels.ops.table import OpTable
 
 if TYPE_CHECKING:
@@ -38,6 +39,9 @@ _MOE_DTYPES = {k: v for k, v in DTYPES.items() if k in ("bfloat16", "fp8", "fp8_
 }  # fmt: skip
 BALANCED = "balanced"
 """How routing is spread in the rows that are read; where a table has none, its mildest skew."""
+_UNROUTED = "vllm_fused_moe"
+"""The collector of vLLM 0.14 hands its experts to this kernel; later ones hand logits to a router
+(ai-dynamo/aiconfigurator, ``collector/vllm/collect_moe.py``)."""
 _NCCL = {"all_reduce": "all_reduce", "all_gather": "all_gather", "alltoall": "all_to_all",
          "reduce_scatter": "reduce_scatter"}  # fmt: skip
 
@@ -99,7 +103,7 @@ def moe(d: pl.DataFrame) -> Iterator[Part]:
     if d.is_empty():
         return
     routing = BALANCED if BALANCED in d["distribution"] else d["distribution"].min()
-    d = d.filter(pl.col("distribution") == routing)
+    d = d.filter((pl.col("distribution") == routing) & ~_tied())
     for (spelled, kernel), rows in _each(d, "moe_dtype", "kernel_source"):
         stored = _MOE_DTYPES[spelled]
         dtype = "bf16" if stored in ("fp4", "int4") else stored
@@ -110,13 +114,26 @@ def moe(d: pl.DataFrame) -> Iterator[Part]:
             "experts": _column(rows, "num_experts"),
             "top_k": _column(rows, "topk"),
         }
-        gates = _gates(shared["experts"], shared["top_k"])
+        gates = gated(shared["experts"], shared["top_k"])
         wide = inner * (1.0 + gates)
         up = OpTable.build("grouped_gemm", dtype, stored, n=wide, k=hidden, **shared)
         down = OpTable.build("grouped_gemm", dtype, stored, n=hidden, k=inner, **shared)
         first = (1.0 + gates) / (2.0 + gates)
         both = np.concatenate([_seconds(rows) * first, _seconds(rows) * (1.0 - first)])
         yield Part("grouped_gemm", dtype, stored, kernel, OpTable.concat([up, down]), both)
+
+
+def _tied() -> pl.Expr:
+    """Say which rows read half of the experts that they should.
+
+    The collector's logits are alike for all experts that it chose. vLLM's router first takes 4 of
+    DeepSeek-V3's 8 groups: always the same, and the other four experts of a token are the same too.
+    """
+    import polars as pl
+
+    deepseek = {"num_experts": 256, "topk": 8, "hidden_size": 7168, "inter_size": 2048}
+    alike = [pl.col(name) == value for name, value in deepseek.items()]
+    return pl.all_horizontal(alike) & (pl.col("kernel_source") != _UNROUTED)
 
 
 def mla_products(d: pl.DataFrame) -> Iterator[Part]:
@@ -132,12 +149,6 @@ def mla_products(d: pl.DataFrame) -> Iterator[Part]:
             top_k=heads, n=np.where(before, LATENT, VALUE), k=np.where(before, NOPE, LATENT),
         )  # fmt: skip
         yield Part("batched_gemm", "bf16", "bf16", kernel, ops, _seconds(rows))
-
-
-def _gates(experts: Floats, top_k: Floats) -> Floats:
-    """Return 0 for Nemotron 3's experts, which have no gate (squared ReLU), 1 for the others."""
-    nano, ultra = (experts == 128) & (top_k == 6), (experts == 512) & (top_k == 22)
-    return np.where(nano | ultra, 0.0, 1.0)
 
 
 def delta_rule(d: pl.DataFrame) -> Iterator[Part]:

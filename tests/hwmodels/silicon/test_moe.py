@@ -1,0 +1,149 @@
+"""Layers of routed experts: which layer a product is of, its tiles and padding, what is read."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from tierlab.hwmodels.time.silicon import moe_tiles
+from tierlab.hwmodels.time.silicon.measured import KernelKey, Measured
+from tierlab.hwmodels.time.silicon.moe import GROUPED_GEMM, read
+from tierlab.hwmodels.time.silicon.moe_layer import UNGATED, WIDTHS, inward, layer
+from tierlab.hwmodels.time.silicon.moe_tiles import Tuned, tiles
+from tierlab.hwmodels.time.silicon.others import moe
+from tierlab.hwmodels.time.silicon.places import Places
+from tierlab.kernels.ops.table import OpTable
+
+START = {name: p.start for name, p in GROUPED_GEMM.parameters.items()}
+
+
+def products(tokens, outer=4096, inner=1536, experts=128, top_k=8) -> OpTable:
+    """Both products of a gated layer, the one inward first."""
+    shape = {"m": tokens, "experts": experts, "top_k": top_k}
+    into = OpTable.build("grouped_gemm", "bf16", "bf16", n=2 * inner, k=outer, **shape)
+    return OpTable.concat([into, OpTable.build("grouped_gemm", "bf16", n=outer, k=inner, **shape)])
+
+
+def test_even_routing_reads_an_expert_a_row_until_all_are_read():
+    assert read(products([1, 3, 16, 400])).tolist() == [8, 24, 128, 128] * 2
+
+
+GATED = [(e, k, w) for (e, k), ws in WIDTHS.items() for w in ws if (e, k) not in UNGATED]
+
+
+@pytest.mark.parametrize(("experts", "top_k", "outer"), GATED)
+def test_products_of_one_layer_are_told_apart(experts, top_k, outer):
+    of = layer(products([5, 7], outer, 640, experts, top_k))
+    assert of.outer.tolist() == [outer] * 4
+    assert of.inner.tolist() == [640] * 4
+    np.testing.assert_allclose(of.share, [2 / 3, 2 / 3, 1 / 3, 1 / 3])
+
+
+def test_a_layer_of_a_model_that_is_not_known_is_told_by_its_sizes():
+    assert inward(products(4, 4096, 1024, experts=77, top_k=3)).tolist() == [True, False]
+
+
+def test_experts_without_a_gate_have_products_of_one_size():
+    shape = {"m": 9.0, "experts": 128, "top_k": 6}
+    ops = OpTable.build("grouped_gemm", "bf16", n=[1856, 2688], k=[2688, 1856], **shape)
+    of = layer(ops)
+    assert (of.outer.tolist(), of.inner.tolist()) == ([2688] * 2, [1856] * 2)
+    assert of.share.tolist() == [0.5, 0.5]
+
+
+@pytest.mark.parametrize("schedule", ["layer", "triton", "blocked", "marlin"])
+def test_the_shares_of_a_layer_add_up_and_are_two_to_one(schedule, machine):
+    times = GROUPED_GEMM.seconds(products([1, 64, 4096]), machine, schedule, START)
+    np.testing.assert_allclose(times[:3], 2.0 * times[3:])
+
+
+@pytest.mark.parametrize(
+    ("schedule", "tokens", "height", "width"),
+    [("triton", 32, 16, 64), ("triton", 64, 32, 64), ("triton", 96, 32, 128),
+     ("triton", 97, 64, 128), ("triton", 513, 128, 128),
+     ("blocked", 64, 16, 128), ("blocked", 65, 64, 128),
+     ("marlin", 115, 8, 128), ("marlin", 116, 16, 128), ("marlin", 16384, 64, 128)],
+)  # fmt: skip
+def test_tiles_are_vllms_defaults_where_none_were_tuned(schedule, tokens, height, width, machine):
+    """115 tokens of 8 on 128 experts are 7.19 rows each: under nine tenths of 8."""
+    ops = products(tokens, inner=1000)
+    found = tiles(ops, machine, schedule, np.ones(2), np.full(2, 1000.0))
+    assert (found.height.tolist(), found.width.tolist()) == ([height] * 2, [width] * 2)
+
+
+@pytest.mark.parametrize(
+    ("tokens", "height", "width"),
+    [(1, 16, 128), (2, 16, 64), (12, 16, 64), (13, 16, 128), (20, 16, 128), (21, 16, 64),
+     (384, 32, 128), (385, 64, 128), (9999, 128, 256)],
+)  # fmt: skip
+def test_tuned_tiles_are_those_of_the_nearest_tokens(tokens, height, width, machine):
+    """E=128,N=384,device_name=NVIDIA_H200.json: of 16 and 24, as near to 20, the first."""
+    found = tiles(products(tokens, inner=384), machine, "triton", np.ones(2), np.full(2, 384.0))
+    assert (found.height[0], found.width[0]) == (height, width)
+
+
+def test_the_table_of_tuned_tiles_can_be_read_and_says_where_it_is_from():
+    data = json.loads(Path(moe_tiles.__file__).with_suffix(".json").read_text(encoding="utf-8"))
+    assert data["source"]["licence"] == "Apache-2.0"
+    assert {"H200", "H100", "L40S", "A100-80G"} == set(data["tiles"])
+    for kinds in data["tiles"].values():
+        for kind, entries in kinds.items():
+            assert kind in moe_tiles.TUNED.values()
+            experts, widths = (
+                np.array(x, float) for x in zip(*map(str.split, entries), strict=True)
+            )
+            assert sorted(Tuned(entries).entry(experts, widths)) == list(range(len(entries)))
+
+
+def test_padding_is_what_a_hand_counts(machine):
+    """300 tokens of 8 on 128 experts: 18.75 rows each, one tile of 64; 128 x 24 tiles inward."""
+    ops = products(300)
+    found = GROUPED_GEMM.asked(ops, machine, "triton", START, np.full(2, 1e-3))
+    np.testing.assert_allclose(found["rows_up"], 64 / 18.75)
+    np.testing.assert_allclose(found["waves"], np.log2(128 * 24 / machine.sms))
+    np.testing.assert_allclose(
+        found["up"], np.ceil(128 * 24 / machine.sms) / (128 * 24 / machine.sms)
+    )
+
+
+def test_weights_that_fit_l2_are_read_faster(machine):
+    small, large = (products(8, 4096, w, experts=8, top_k=2) for w in (128, 14336))
+    slow = START | {"l2_share": 0.05}
+    gain = [
+        GROUPED_GEMM.seconds(o, machine, "layer", slow)
+        / GROUPED_GEMM.seconds(o, machine, "layer", START | {"l2_share": 2.0})
+        for o in (small, large)
+    ]
+    assert (gain[0] > 1.1).all()
+    np.testing.assert_allclose(gain[1], 1.0, atol=0.02)
+
+
+def test_both_products_of_a_layer_are_left_out_together():
+    ops = products([1, 2], 4096, 1536)
+    ops = OpTable.concat([ops, products([1, 2], 4096, 768)])
+    key = KernelKey("grouped_gemm", "bf16", "bf16", "x", "1", "x")
+    groups = Measured(key, "x", ops, np.ones(len(ops))).groups()
+    assert groups.tolist() == [1, 1, 1, 1, 0, 0, 0, 0]
+
+
+def test_rows_of_deepseek_v3_whose_groups_tied_are_not_read():
+    row = {
+        "moe_dtype": "fp8_block", "moe_ep_size": 1, "moe_tp_size": 1, "distribution": "balanced",
+        "kernel_source": "vllm_fp8moe_triton", "hidden_size": 7168, "inter_size": 2048,
+        "num_tokens": 64, "topk": 8, "num_experts": 256, "latency": 1.39,
+    }  # fmt: skip
+    others = [row | {"hidden_size": 6144}, row | {"kernel_source": "vllm_fused_moe"}]
+    parts = list(moe(pl.DataFrame([row, *others])))
+    assert [(p.kernel, p.ops["k"][0]) for p in parts] == [
+        ("vllm_fp8moe_triton", 6144),
+        ("vllm_fused_moe", 7168),
+    ]
+
+
+def test_places_are_those_of_the_known_numbers():
+    known = np.unique(np.random.default_rng(0).integers(0, 2**40, 300))
+    asked = np.concatenate([known, known + 1, [0, 2**41]])
+    expected = [int(np.flatnonzero(known == a)[0]) if a in known else -1 for a in asked]
+    assert Places(known.tolist())(asked).tolist() == expected
