@@ -1,23 +1,21 @@
-"""What fits and how fast it can be, without simulating: memory, largest sizes, roofline."""
+"""What fits and how fast it can be, without simulating: memory, largest sizes, single steps."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tierlab.hwmodels.time.bands import total_band
-from tierlab.hwmodels.time.times import SOURCES, launched
+from tierlab.hwmodels.time.times import Times, launched
 from tierlab.kernels.base.errors import BadInput
 from tierlab.kernels.models.architecture import Moe
 from tierlab.kernels.models.kv import kv_groups
 from tierlab.kernels.models.step import decode_work, dense_work, prefill_work
 from tierlab.kernels.models.weights import active_parameters, parameters
-from tierlab.kernels.ops.registry import flops, traffic_bytes
 from tierlab.kernels.ops.table import Work
 from tierlab.policies.composing import as_keys
+from tierlab.simulator.phase import Phase, entry, time_of
 from tierlab.simulator.placed import most_in_tiers, moved_s, with_moves_s
 from tierlab.simulator.scenario.schema import Scenario
 from tierlab.simulator.serving.build import Parts, build
@@ -26,34 +24,8 @@ from tierlab.simulator.serving.hosttime import Launches
 from tierlab.simulator.serving.timers import host_time
 
 
-@dataclass(frozen=True)
-class Phase:
-    """The time of one phase on one replica, with its band and what bounds it.
-
-    Attributes
-    ----------
-    flops, hbm_bytes
-        Ideal work of one GPU: every input read once, every output written once.
-    """
-
-    seconds: float
-    p10_s: float
-    p90_s: float
-    flops: float
-    hbm_bytes: float
-    compute_s: float
-    memory_s: float
-    source: str
-    extrapolated: bool
-
-    @property
-    def bound(self) -> str:
-        """The resource that the datasheet says is short: ``compute`` or ``memory``."""
-        return "compute" if self.compute_s >= self.memory_s else "memory"
-
-
 def plan(scenario: Scenario, context: int, batch: int | None) -> dict[str, Any]:
-    """Return what fits and the roofline of prefill and decode.
+    """Return what fits and how long prefill and decode take.
 
     Parameters
     ----------
@@ -117,7 +89,7 @@ def _kv(parts: Parts, scenario: Scenario, context: int) -> dict[str, Any]:
 def _prefill(parts: Parts, scenario: Scenario, context: int) -> dict[str, Any]:
     phase, step = prefill_phase(parts, scenario, context)
     rate = context / step["step_s"]
-    return {**_entry(phase), **step, "tokens_per_s": rate}
+    return {**entry(phase), **step, "tokens_per_s": rate}
 
 
 def prefill_phase(parts: Parts, scenario: Scenario, context: int) -> tuple[Phase, dict[str, Any]]:
@@ -134,12 +106,23 @@ def prefill_phase(parts: Parts, scenario: Scenario, context: int) -> tuple[Phase
             _dense(parts, scenario, chunks, np.ones_like(chunks), False),
         ]
     )
-    step = _steps(parts, scenario, work, chunks, 1, False)
-    return time_of(parts, work), {**step, "chunks": len(chunks)}
+    times = parts.times.predict(work.ops)
+    step = _steps(parts, scenario, (work, times), chunks, 1, False)
+    return time_of(parts, work, times), {**step, "chunks": len(chunks)}
 
 
 def _decode(parts: Parts, scenario: Scenario, context: int, batch: int) -> dict[str, Any]:
-    """One decode step of `batch` requests of `context` tokens each."""
+    phase, step = decode_phase(parts, scenario, context, batch)
+    copies_s = moved_s(parts, scenario.engine.tensor_parallel_size, context, batch)
+    tpot_s = with_moves_s(parts, step["step_s"], copies_s)
+    step |= {"copies_s": copies_s, "step_s": tpot_s}
+    return {**entry(phase), **step, "tokens_per_s": batch / tpot_s, "tpot_s": tpot_s}
+
+
+def decode_phase(
+    parts: Parts, scenario: Scenario, context: int, batch: int
+) -> tuple[Phase, dict[str, Any]]:
+    """Return one decode step of `batch` requests of `context` tokens each, without copies."""
     tp, model = scenario.engine.tensor_parallel_size, parts.model
     one = np.array([batch], np.int64)
     kv_dtype = parts.design.representation.kv_dtype
@@ -154,11 +137,9 @@ def _decode(parts: Parts, scenario: Scenario, context: int, batch: int) -> dict[
             _dense(parts, scenario, one, one, True),
         ]
     )
-    phase, step = time_of(parts, work), _steps(parts, scenario, work, one, batch, True)
-    copies_s = moved_s(parts, tp, context, batch)
-    tpot_s = with_moves_s(parts, step["step_s"], copies_s)
-    step |= {"copies_s": copies_s, "step_s": tpot_s}
-    return {**_entry(phase), **step, "tokens_per_s": batch / tpot_s, "tpot_s": tpot_s}
+    times = parts.times.predict(work.ops)
+    step = _steps(parts, scenario, (work, times), one, batch, True)
+    return time_of(parts, work, times), step
 
 
 def _dense(
@@ -178,14 +159,14 @@ def _dense(
 def _steps(
     parts: Parts,
     scenario: Scenario,
-    work: Work,
+    timed: tuple[Work, Times],
     tokens: NDArray[np.int64],
     sequences: int,
     decodes_only: bool,
 ) -> dict[str, Any]:
     """Return how long the steps last with the host's share, and how the largest is launched."""
     host, graphs = host_time(scenario, parts), cuda_graphs(scenario.engine)
-    device_s = work.per_step(parts.times.predict(work.ops).seconds, len(tokens))
+    device_s = timed[0].per_step(timed[1].seconds, len(tokens))
     most = int(tokens.max())
     regime = int(graphs.regime(most, decodes_only))
     count = Launches.of(
@@ -205,44 +186,4 @@ def _steps(
         "padded_tokens": int(graphs.padded(most, decodes_only)),
         "kernel_launches": int(count[0]),
         "graph_launches": count[1] + count[2],
-    }
-
-
-def time_of(parts: Parts, work: Work) -> Phase:
-    """Sum the work's predicted times, with the band of the sum and the ideal work."""
-    times = parts.times.predict(work.ops)
-    repeat = work.repeat
-    seconds, low, high = total_band(
-        times.seconds * repeat, times.p10 * repeat, times.p90 * repeat, times.bias_group
-    )
-    gpu = parts.system.gpu
-    total_flops, total_bytes = _sum(flops(work.ops), repeat), _sum(traffic_bytes(work.ops), repeat)
-    by_source = np.bincount(times.source, times.seconds * repeat, minlength=len(SOURCES))
-    return Phase(
-        seconds,
-        low,
-        high,
-        total_flops,
-        total_bytes,
-        total_flops / gpu.peak_flop_per_s.get("bf16", max(gpu.peak_flop_per_s.values())),
-        total_bytes / gpu.memory_bandwidth_bytes_per_s,
-        SOURCES[int(by_source.argmax())],
-        bool(times.extrapolated.any()),
-    )
-
-
-def _sum(values: NDArray[np.float64], repeat: NDArray[np.float64]) -> float:
-    return float((values * repeat).sum())
-
-
-def _entry(phase: Phase) -> dict[str, Any]:
-    return {
-        "seconds": phase.seconds,
-        "p10_s": phase.p10_s,
-        "p90_s": phase.p90_s,
-        "flops": phase.flops,
-        "hbm_bytes": phase.hbm_bytes,
-        "bound": phase.bound,
-        "source": phase.source,
-        "extrapolated": phase.extrapolated,
     }

@@ -12,6 +12,10 @@ from tierlab.kernels.ops.table import OpTable, Work
 
 SOURCES = ("datasheet", "calibrated", "executed")
 DATASHEET, CALIBRATED, EXECUTED = range(3)
+ROOFLINE = "roofline"
+"""The origin, beside `SOURCES`, of datasheet times that no kernel model answers."""
+ROOFLINE_GROUPS = 100
+"""Bias groups below are the roofline's, one an operation."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,6 +135,18 @@ class KnowsKernels(Protocol):
 def launched(times: TimeModel, mixing: Work) -> Work:
     """Return the sequence mixing of steps as a time model's launches count it."""
     return times.launched(mixing) if isinstance(times, KnowsKernels) else mixing
+
+
+def origins(times: Times, seconds: NDArray[np.float64]) -> dict[str, float]:
+    """Return shares of `seconds`, float64[n], by source; the roofline's apart.
+
+    What is left as ``datasheet`` are kernel models with constants of other GPUs.
+    """
+    plain = (times.source == DATASHEET) & (times.bias_group < ROOFLINE_GROUPS)
+    code = np.where(plain, len(SOURCES), times.source)
+    sums = np.bincount(code, seconds, minlength=len(SOURCES) + 1)
+    shares = sums / max(float(sums.sum()), np.finfo(float).tiny)
+    return dict(zip((*SOURCES, ROOFLINE), shares.tolist(), strict=True))
 
 
 class TransferModel(Protocol):

@@ -188,7 +188,8 @@ def print_plan(p: dict[str, Any]) -> None:
     pairs(f"{p['model']} on {p['hardware']}, design {p['design']}", _sizes(p))
     pairs("memory of one GPU", _memory(p))
     title = f"time of one request's prefill, and of one decode step of {p['batch']}"
-    table(title, ("", "time", "p10", "p90", "tokens/s", "bound by", "source"), _phases(p))
+    table(title, ("", "time", "p10", "p90", "tokens/s", "bound by"), _phases(p))
+    pairs("where these times come from", _origins(p))
     columns = ("", "lasts", "device", "host", "launching", "regime", "launches", "as tokens")
     table("how long the steps last with the host", columns, _steps(p))
 
@@ -234,9 +235,15 @@ def _phases(p: dict[str, Any]) -> list[list[str]]:
     for name in ("prefill", "decode"):
         f = p[name]
         times = [duration(f[key]) for key in ("seconds", "p10_s", "p90_s")]
-        source = f["source"] + (", extrapolated" if f["extrapolated"] else "")
-        rows.append([name, *times, f"{f['tokens_per_s']:,.4g}", f["bound"], source])
+        rows.append([name, *times, f"{f['tokens_per_s']:,.4g}", f["bound"]])
     return rows
+
+
+def _origins(p: dict[str, Any]) -> list[tuple[str, str]]:
+    from tierlab.simulator.cli.time_rows import origin
+
+    told = [(f"  {name}", origin(p[name])) for name in ("prefill", "decode")]
+    return [("time model", p["time_model"]), *told]
 
 
 def _steps(p: dict[str, Any]) -> list[list[str]]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from tierlab.kernels.base.units import duration, gib, si
 from tierlab.simulator.cli.tables import pairs, table
+from tierlab.simulator.cli.time_rows import shares, time_rows
 from tierlab.simulator.serving.run import Run
 
 LATENCIES = {
@@ -35,7 +36,8 @@ def _counts(s: dict[str, Any]) -> list[tuple[str, str]]:
         ("requests", f"{s['requests']}: {ended}"),
         ("preemptions", str(s["preemptions"])),
         ("simulated", f"{duration(s['simulated_s'])} (in {duration(s['wall_s'])})"),
-        ("time comes from", _shares(s["sources"])),
+        ("time comes from", shares(s["sources"])),
+        *time_rows(s["times"]),
         *_copied(s["copies"]),
     ]
 
@@ -47,11 +49,7 @@ def _copied(copies: dict[str, float | None]) -> list[tuple[str, str]]:
     if not known["measured"] + known["partly"]:
         return []
     told = f" ({outside:.1%} outside the measured sizes or depths)" if outside > 0 else ""
-    return [("  of copied bytes", _shares(known) + told)]
-
-
-def _shares(sources: dict[str, float]) -> str:
-    return ", ".join(f"{name} {share:.1%}" for name, share in sources.items() if share > 0)
+    return [("  of copied bytes", shares(known) + told)]
 
 
 def _latency_rows(s: dict[str, Any]) -> list[list[str]]:

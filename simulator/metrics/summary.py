@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tierlab.hwmodels.time.times import SOURCES
+from tierlab.simulator.metrics.basis import basis
 from tierlab.simulator.metrics.copied import copied_shares
 from tierlab.simulator.metrics.cost import joules, joules_by_part, usd, usd_per_h_by_part
 from tierlab.simulator.metrics.latency import Latencies
@@ -28,6 +29,7 @@ def summarise(run: Run) -> dict[str, Any]:
         "links": link_figures(run),
         **_cost(run),
         "sources": _sources(run),
+        "times": basis(run),
         "copies": copied_shares(run),
     }
 

@@ -205,7 +205,7 @@ class TimeSection(Section):
     """``[time]``: where durations come from."""
 
     model: str = Field(
-        "roofline",
+        "silicon",
         description="time model, path of a measured table, or profile:FOLDER of whole steps",
     )
     band: Literal["p10", "mid", "p90"] = Field("mid", description="which end of the band to use")

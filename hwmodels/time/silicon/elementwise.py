@@ -2,7 +2,8 @@
 
 A row is a block of threads. Traffic runs at L2's speed while it stays in L2 between repeated
 calls, as an activation does between the kernels of a layer; one block draws no more than an SM
-can. There is one schedule, ``rows``.
+can. There is one schedule, ``rows``. Where rows are not told (0), a launch has as many as its
+traffic asks for: policies' passes over scores and keys say bytes alone.
 """
 
 from __future__ import annotations
@@ -22,6 +23,9 @@ from tierlab.hwmodels.time.silicon.kernel import (
 from tierlab.hwmodels.time.silicon.machine import Machine
 from tierlab.kernels.ops.table import OpTable
 
+ROW_BYTES = 16384.0
+"""What a block moves where rows are not told: 4,096 elements of 16 bits, in and out."""
+
 PARAMETERS: dict[str, Parameter] = {
     "launch_us": Parameter(2.0, 0.2, 60.0, "before any work, us"),
     "l2_share": Parameter(0.8, 0.1, 4.0, "of the L2, what the traffic may fill, 1"),
@@ -35,7 +39,7 @@ PARAMETERS: dict[str, Parameter] = {
 
 def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
     """Return the time of each call, float64[n]."""
-    moved, rows = ops["bytes"], np.maximum(ops["m"], 1.0)
+    moved, rows = ops["bytes"], _rows(ops)
     miss = miss_share(moved, p["l2_share"] * machine.l2_bytes, p["l2_sharp"])
     drawn = np.minimum(rows, machine.sms) * p["sm_gbs"] * 1e9
     memory_s = miss * moved / soft_min(p["hbm_eff"] * machine.bytes_per_s, drawn)
@@ -45,9 +49,14 @@ def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
     return total
 
 
+def _rows(ops: OpTable) -> Floats:
+    asked = np.where(ops["m"] > 0, ops["m"], np.ceil(ops["bytes"] / ROW_BYTES))
+    return np.maximum(asked, 1.0)
+
+
 def coordinates(ops: OpTable) -> Mapping[str, Floats]:
     """Return log2 of rows, of what each moves, and of all bytes."""
-    rows = np.log2(np.maximum(ops["m"], 1.0))
+    rows = np.log2(_rows(ops))
     moved = np.log2(np.maximum(ops["bytes"], 1.0))
     return {"rows": rows, "row_bytes": moved - rows, "bytes": moved}
 

@@ -2,7 +2,8 @@
 
 Source `calibrated` means that this device was measured; with constants of other architectures
 (``--datasheet``) the same formulas answer as `datasheet`. What neither covers comes from the
-roofline and keeps the roofline's band.
+roofline and keeps the roofline's band; so do rows without work, such as a policy's product with
+none of the keys.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from tierlab.hwmodels.time.silicon.registry import KERNELS, VARIANTS, is_variant
 from tierlab.hwmodels.time.silicon.repeats import run_starts
 from tierlab.hwmodels.time.silicon.shared import shared_launch, shares, together
 from tierlab.hwmodels.time.times import CALIBRATED, DATASHEET, SharedLaunch, TimeModel, Times
-from tierlab.kernels.ops.table import DTYPE_BYTES, DTYPES, OPS, OpTable, Work
+from tierlab.kernels.ops.table import COLUMNS, DTYPE_BYTES, DTYPES, OPS, OpTable, Work
 
 Floats = NDArray[np.float64]
 BIAS_GROUP = 200
@@ -34,6 +35,15 @@ _SAME = {"fp16": "bf16"}
 _ATTENTION = ("prefill_attention", "decode_attention")
 _PLAIN = np.array([op not in ("gemm", "grouped_gemm", *_ATTENTION) for op in OPS])
 """Operations that one kernel does in every dtype: they move bytes."""
+
+_PRODUCT = ("m", "n", "k")
+_SEQUENCES = ("batch", "q_len", "kv_len", "heads", "kv_heads", "head_dim")
+_SIZES = [COLUMNS.index(name) for name in (*_PRODUCT, *_SEQUENCES)]
+_SIZED = np.array(
+    [[op in ("gemm", "grouped_gemm") for op in OPS]] * len(_PRODUCT)
+    + [[op in _ATTENTION for op in OPS]] * len(_SEQUENCES)
+)
+"""Sizes x operations: which sizes an operation has, without which it has no work."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,8 +77,10 @@ class Silicon:
     @property
     def name(self) -> str:
         """Device and where the constants come from."""
+        if self._source == DATASHEET:
+            return f"{self._machine.name}, silicon: its datasheet, constants of other GPUs"
         kinds = {f"{k.key.framework} {k.key.version}" for k in self._calibration.kernels}
-        return f"{self._machine.name}, silicon ({', '.join(sorted(kinds))})"
+        return f"{self._machine.name}, silicon: measured on it ({', '.join(sorted(kinds))})"
 
     def predict(self, ops: OpTable) -> Times:
         """Return the durations of `ops`, vectorised."""
@@ -77,6 +89,7 @@ class Silicon:
     def explain(self, ops: OpTable) -> tuple[Times, NDArray[np.int32]]:
         """Return the durations, and which kernel answered each row (-1: the fallback)."""
         out, member = _empty(len(ops)), self._member(ops)
+        member[_void(ops)] = -1
         for g in np.unique(member):
             rows = np.flatnonzero(member == g)
             for start in range(0, len(rows), _CHUNK):
@@ -165,6 +178,12 @@ def _codes(ops: OpTable) -> NDArray[np.int64]:
     dtype = np.where(attention & (kv == DTYPES.index("fp8")), DTYPES.index("bf16"), dtype)
     code = (ops.op.astype(np.int64) * len(DTYPES) + dtype) * len(DTYPES) + kv
     return code * 4 + 2 * is_variant(ops) + windowed
+
+
+def _void(ops: OpTable) -> NDArray[np.bool_]:
+    """Say which rows have no work: one of their sizes is 0."""
+    none: NDArray[np.bool_] = ((ops.values[_SIZES] <= 0) & _SIZED[:, ops.op]).any(axis=0)
+    return none
 
 
 def _defaults(kernels: Sequence[Fitted]) -> list[_Member]:

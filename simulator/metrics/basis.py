@@ -1,0 +1,56 @@
+"""What the times of a run rest on: their model, and a typical prefill and decode step by source."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tierlab.simulator.phase import Phase
+from tierlab.simulator.planning import decode_phase, prefill_phase
+from tierlab.simulator.serving.run import Run
+
+
+def basis(run: Run) -> dict[str, Any]:
+    """Return the name of the time model, and how sure it is of what the run is made of.
+
+    ``prefill`` is the prompt of median length, computed whole; ``decode`` a step of as many
+    requests as decoded together at the median token, midway through their answers. A profile of
+    whole steps has no band, and neither is there without requests.
+    """
+    parts = run.parts
+    if parts.profile is not None or not run.requests.n:
+        name = parts.times.name if parts.profile is None else parts.profile.name
+        return {"model": name, "prefill": None, "decode": None}
+    longest = parts.max_model_len
+    prompt = int(np.clip(np.median(run.requests.input_tokens), 1, longest))
+    whole = prompt + int(np.median(run.requests.output_tokens)) // 2
+    context, batch = min(whole, longest), _batch(run)
+    prefill, _ = prefill_phase(parts, run.scenario, prompt)
+    decode, _ = decode_phase(parts, run.scenario, context, batch)
+    return {
+        "model": parts.times.name,
+        "prefill": {"tokens": prompt, **_told(prefill)},
+        "decode": {"requests": batch, "context": context, **_told(decode)},
+    }
+
+
+def _batch(run: Run) -> int:
+    """Return how many requests decode together where the median token is made."""
+    columns = run.record.columns()
+    order = np.argsort(columns["decodes"], kind="stable")
+    decodes = columns["decodes"][order]
+    tokens = np.cumsum(decodes * columns["steps"][order])
+    if not len(tokens) or tokens[-1] <= 0:
+        return 1
+    return max(1, int(decodes[np.searchsorted(tokens, tokens[-1] / 2)]))
+
+
+def _told(phase: Phase) -> dict[str, Any]:
+    return {
+        "seconds": phase.seconds,
+        "p10_s": phase.p10_s,
+        "p90_s": phase.p90_s,
+        "origins": phase.origins,
+        "outside": phase.outside,
+    }
