@@ -17,7 +17,7 @@ Sources of --from:
   FILE             a .parquet or .csv with the columns of 'tierlab predict' and 'seconds',
                    or the .json of --device
   FOLDER           a profile in LLMServingSim's layout: dense.csv, per_sequence.csv,
-                   attention.csv, profile_meta.yaml
+                   attention.csv, profile_meta.yaml, and skew.csv if it has one
 
 \b
 --device measures memory, files (direct I/O) and kernels of a CPU in 5 minutes, or memory, copies

@@ -1,7 +1,7 @@
 """How slow a CTA is once it runs alone, and what that adds to ragged decode batches.
 
 Alone, a CTA of FlashAttention 2 does 64 rows of arithmetic a key, whatever is used of them, at the
-tensor cores' pace of one SM: on an RTX 4090 that is 17 GB/s of keys and values, of 1,008.
+tensor cores' pace of one SM: on an RTX 4090 that is 18 GB/s of keys and values, of 1,008.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from tierlab.hwmodels.time.silicon.kernel import (
     reach,
 )
 from tierlab.hwmodels.time.silicon.machine import Machine
-from tierlab.hwmodels.time.silicon.uneven import Batch, Pace, lengthened_s, of_longest
+from tierlab.hwmodels.time.silicon.uneven import Batch, Pace, lengthened_s
+from tierlab.hwmodels.time.silicon.uneven import longest as longest_of
 from tierlab.kernels.ops.table import DTYPE_BYTES, OpTable
 
-MEASURED = 1.09
+MEASURED = 1.11
 """`alone` on an RTX 4090, FlashAttention 2 (LLMServingSim's ``skew.csv``, vLLM 0.19); of other
 GPUs and kernels, where no ragged batch was measured, an assumption (2026-11-21)."""
 ALONE = Parameter(
@@ -53,14 +54,17 @@ def ragged_s(
         How long memory takes for an even batch, and the share that misses L2.
     """
     keys, _ = reach(ops)
-    most = np.maximum(reach(of_longest(ops))[0], keys)
-    held = flash2.ctas(ops, machine) if schedule in flash2.SCHEDULES else np.ones(len(ops))
-    lanes, slots = longest.tiles / ops["batch"], held * machine.sms
+    seen = np.where(ops["window"] > 0, ops["window"], np.inf)
+    most = np.maximum(np.minimum(longest_of(ops), seen), keys)
+    lanes, once = longest.tiles / ops["batch"], np.ones(len(ops))
+    flash = schedule in flash2.SCHEDULES
+    slots = machine.sms * (flash2.ctas(ops, machine) if flash else once)
+    rounds = flash2.rounds(lanes, longest.splits) if flash else once
     block_s = _block_s(ops, machine, p) * longest.weight
     deep = engines.costs(schedule, ops, machine).deep
     alone_s = np.maximum(block_s * longest.blocks / most, _drawn_s(ops, miss, p) / deep)
     full_s = np.maximum(busy_s / (ops["batch"] * keys * lanes), alone_s / slots)
-    batch = Batch(ops["batch"], keys, most, lanes, longest.splits, slots)
+    batch = Batch(ops["batch"], keys, most, lanes, longest.splits, slots, rounds)
     return lengthened_s(batch, Pace(alone_s, full_s))
 
 

@@ -57,6 +57,14 @@ def ctas(ops: OpTable, machine: Machine) -> Floats:
     return np.maximum(np.floor(machine.sram_bytes / held), 1.0)
 
 
+def rounds(lanes: Floats, splits: Floats) -> Floats:
+    """Return how often the splitting kernel's grid goes through the batch, float64[n].
+
+    Head by head, or where tiles are split sequence by sequence (``run_flash_splitkv_fwd``).
+    """
+    return np.where(splits > 1, 1.0, lanes)
+
+
 def splits(tiles: Floats, blocks: Floats, sms: float) -> Floats:
     """Return the CTAs that share a packed tile of so many blocks, float64[n]."""
     table = _table(_CTAS * sms)

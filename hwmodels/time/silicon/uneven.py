@@ -1,12 +1,10 @@
 """Decode batches whose sequences differ in length: what the longest add once the others are done.
 
 Of the lengths, mean and longest are known. Some sequences are taken to be as long as the longest,
-and the others `SHORTER` times shorter. CTAs start in order on the SMs that are free: head by head
-the whole batch, or, where tiles are split, sequence by sequence (the grids of
-``run_flash_splitkv_fwd``). While SMs are busy memory is, too, and lengths make no difference; then
-only long ones run on, each at the pace of a CTA alone (`Pace`). Counted over keys instead of
-seconds, a CTA's progress does not depend on what it draws: the CTAs that run at each key give the
-time.
+and the others `SHORTER` times shorter. CTAs start in order on the SMs that are free. While SMs are
+busy memory is, too, and lengths make no difference; then only long ones run on, each at the pace
+of a CTA alone (`Pace`). Counted over keys instead of seconds, a CTA's progress does not depend on
+what it draws: the CTAs that run at each key give the time.
 """
 
 from __future__ import annotations
@@ -23,8 +21,7 @@ SHORTER = 4.0
 ANYWHERE = 0.5
 """Of a batch, what starts after its last long sequence: it may be anywhere; an assumption
 (2026-11-21). In `skew.csv` long ones are first."""
-_ROUNDS = 3
-_POINTS = (np.arange(16.0)[:, None] + 0.5) / 16.0
+_ROUNDS = 2
 
 
 def even(ops: OpTable) -> OpTable:
@@ -58,6 +55,8 @@ class Batch(NamedTuple):
         Tiles of a sequence; CTAs that share one of the longest.
     slots
         CTAs that run at once.
+    rounds
+        How often the batch is gone through: once, or once for each lane.
     """
 
     sequences: Floats
@@ -66,6 +65,7 @@ class Batch(NamedTuple):
     lanes: Floats
     splits: Floats
     slots: Floats
+    rounds: Floats
 
 
 class Pace(NamedTuple):
@@ -96,11 +96,7 @@ class _Split(NamedTuple):
 
 def _two_kinds(b: Batch) -> _Split:
     short = np.minimum(b.longest / SHORTER, b.mean)
-    over = np.maximum(b.longest - short, 1e-9)
-    long = np.where(
-        b.longest > b.mean, np.clip(b.sequences * (b.mean - short) / over, 1.0, b.sequences),
-        b.sequences,
-    )  # fmt: skip
+    long = np.clip(b.sequences * (b.mean - short) / (b.longest - short), 1.0, b.sequences)
     others = b.sequences - long
     left = np.maximum(b.sequences * b.mean - long * b.longest, 0.0)
     keys = np.where(others > 1e-6, left / np.maximum(others, 1e-6), b.longest)
@@ -109,38 +105,73 @@ def _two_kinds(b: Batch) -> _Split:
     return _Split(long, own, np.minimum(keys, own), tiles)
 
 
+class _Running(NamedTuple):
+    """The long CTAs that run on, by keys since the others were done.
+
+    `first` of them together, for `until` keys; `later` ones end one after another, `width` keys
+    long, the last after `ends`.
+    """
+
+    first: Floats
+    until: Floats
+    later: Floats
+    ends: Floats
+    width: Floats
+
+    def keys(self) -> Floats:
+        """Return the keys of all of them."""
+        sloped = np.minimum(self.ends, self.width)
+        flat = self.ends - sloped
+        found: Floats = self.first * self.until + self.later * (
+            flat + sloped * sloped / (2.0 * self.width)
+        )
+        return found
+
+    def waited_s(self, pace: Pace) -> Floats:
+        """Return what they take longer alone than all SMs would for the same keys, s."""
+        both = np.maximum(pace.alone_s - self.first * pace.full_s, 0.0)
+        falling = self.later * pace.full_s
+        waited = self._above(both, falling, np.zeros_like(both), self.until)
+        waited += both * np.maximum(self.until - self.ends, 0.0)
+        waited += self._above(pace.alone_s, falling, self.until, self.ends)
+        return waited
+
+    def _above(self, top: Floats, falling: Floats, start: Floats, end: Floats) -> Floats:
+        """Integrate max(top - falling x the share of the later ones that still run, 0)."""
+        knee = self.ends - self.width
+        flat = np.maximum(np.minimum(knee, end) - start, 0.0)
+        from_share = np.minimum((self.ends - start) / self.width, 1.0)
+        to_share = np.maximum(self.ends - end, 0.0) / self.width
+        upper = np.minimum(from_share, top / np.maximum(falling, 1e-30))
+        part = top - 0.5 * falling * (upper + to_share)
+        sloped = self.width * np.maximum(upper - to_share, 0.0) * part
+        area: Floats = np.maximum(top - falling, 0.0) * flat + sloped
+        return area
+
+
 def _waited_s(b: Batch, pace: Pace) -> Floats:
-    """Return what long CTAs take longer alone than all SMs would for the same keys, s."""
+    """Return what SMs wait for long CTAs, s."""
     kinds = _two_kinds(b)
     work = b.sequences * b.mean * b.lanes
     busy = np.minimum(b.slots, kinds.tiles)
-    until = np.maximum(work / busy, kinds.short)
+    done = np.maximum(work / busy, kinds.short)
     for _ in range(_ROUNDS):
-        running = _running(b, kinds, work, busy, until)
-        left = running.mean(axis=0) * kinds.own
-        until = 0.5 * (until + np.maximum((work - left) / busy, kinds.short))
-    running = _running(b, kinds, work, busy, until)
-    slower = np.maximum(pace.alone_s - running * pace.full_s, 0.0) * (running > 0)
-    waited: Floats = slower.mean(axis=0) * kinds.own
-    return waited
+        left = _running(b, kinds, work, busy, done).keys()
+        done = 0.5 * (done + np.maximum((work - left) / busy, kinds.short))
+    return _running(b, kinds, work, busy, done).waited_s(pace)
 
 
-def _running(b: Batch, kinds: _Split, work: Floats, busy: Floats, until: Floats) -> Floats:
-    """Return the long CTAs that still run at `_POINTS` of their keys after the others, [16, n].
+def _running(b: Batch, kinds: _Split, work: Floats, busy: Floats, done: Floats) -> _Running:
+    """Return the long CTAs that run on once each SM has `done` so many keys.
 
-    `until`: the keys that an SM had done by then. Those of the first wave started together, the
-    others evenly until the last long one did.
+    Those of the first wave started together, the others evenly until the last long one did.
     """
-    at = _POINTS * kinds.own
     count = kinds.long * b.lanes * b.splits
     first = count * np.minimum(b.slots / kinds.tiles, 1.0)
     others = 1.0 - kinds.long / b.sequences
-    rounds = np.where(b.splits > 1, 1.0, b.lanes)
-    last = np.sqrt(others) * kinds.short + ANYWHERE * others * work / (rounds * busy)
-    ends = kinds.own - np.minimum(last, until)
-    width = np.clip(until - kinds.short, 1e-3 * kinds.own, kinds.own)
-    steady = np.minimum(busy * count * kinds.own / work * width / kinds.own, count)
-    later = np.where(until < kinds.own, count - first, steady)
-    together = first * (at < kinds.own - until)
-    found: Floats = together + later * np.clip((ends - at) / width, 0.0, 1.0)
-    return found
+    last = np.sqrt(others) * kinds.short + ANYWHERE * others * work / (b.rounds * busy)
+    ends = np.maximum(kinds.own - np.minimum(last, done), 0.0)
+    width = np.clip(done - kinds.short, 1e-3 * kinds.own, kinds.own)
+    steady = np.minimum(busy * count * width / work, count)
+    later = np.where(done < kinds.own, count - first, steady)
+    return _Running(first, np.maximum(kinds.own - done, 0.0), later, ends, width)

@@ -104,7 +104,7 @@ def scheduled_s(lengths, kv_heads, sms, alone_gbs, all_gbs):
 
 def added(lengths, pace):
     """Return the time beside an even batch's, of 8 KV heads on 128 SMs."""
-    columns = len(lengths), lengths.mean(), lengths.max(), 8.0, 1.0, 128.0
+    columns = len(lengths), lengths.mean(), lengths.max(), 8.0, 1.0, 128.0, 8.0
     batch = Batch(*(np.array([float(x)]) for x in columns))
     even_s = 8 * lengths.sum() * pace.full_s
     return (1.0 + lengthened_s(batch, pace) / even_s)[0]
