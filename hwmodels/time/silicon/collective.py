@@ -7,7 +7,10 @@ GB/s of the links that were measured, so a fit belongs to the device with its li
 - ``both``: whichever is faster, small messages with a ring's traffic;
 - ``small``: the protocol for small messages alone;
 - ``direct``: as ``both``, small messages of an all-reduce sent whole to every other device;
-- ``staged``: as ``direct``, changed where vLLM's own all-reduce changes (`one_stage`).
+- ``staged``: as ``direct``, changed where vLLM's own all-reduce changes (`one_stage`);
+- ``switched``: small messages until one size, rings from there on, be they slower: NCCL changes its
+  protocol by what it expects, which often is a step up. Small messages cost a chain of hops, until
+  their bytes cost more.
 """
 
 from __future__ import annotations
@@ -18,7 +21,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tierlab.hwmodels.time.roofline import bus_bytes
-from tierlab.hwmodels.time.silicon.kernel import Floats, Kernel, Parameter, Values
+from tierlab.hwmodels.time.silicon.kernel import (
+    Floats,
+    Kernel,
+    Parameter,
+    Values,
+    generation,
+    soft_max,
+)
 from tierlab.hwmodels.time.silicon.machine import Machine
 from tierlab.kernels.ops.table import OpTable
 
@@ -30,12 +40,40 @@ PARAMETERS: dict[str, Parameter] = {
     "step_us": Parameter(1.0, 0.01, 30.0, "a ring's step from one device to the next, us"),
     "ring_gbs": Parameter(200.0, 0.5, 2000.0, "rings, GB/s of what a device sends"),
     "ramp_kb": Parameter(500.0, 1.0, 50000.0, "message at which half of that is reached, KB"),
+    "switch_kb": Parameter(
+        1500.0, 4.0, 50000.0, "message between two devices from which on rings run, KB", 1e3
+    ),
+    "switch_wider": Parameter(1.0, 0.25, 4.0, "what twice the devices make of that, 1", 1.0),
+    "bend": Parameter(
+        2.0, 1.01, 6.0, "how sharply small messages start to cost by size: a norm, 1", 1.01
+    ),
+    "chain": Parameter(
+        0.8, 0.01, 1.5, "how a small message's latency grows with devices: a power, 1", 1.0
+    ),
+    "small_wider": Parameter(
+        1.0, 0.05, 4.0, "what twice the devices make of small messages' rate, 1", 1.0
+    ),
     "wider": Parameter(1.0, 0.05, 4.0, "what twice the devices make of both rates, 1", 1.0),
     "soft": Parameter(4.0, 1.0, 20.0, "how sharply the faster takes over: a norm, 1", 1e3),
 }
 ONE_STAGE = ((4.0, 512.0 * 1024.0), (8.0, 256.0 * 1024.0))
 """Devices up to which an all-reduce smaller than so many bytes takes one stage (vLLM's
 ``csrc/custom_all_reduce.cuh``); two devices always do."""
+
+_ANY = ((np.inf, 8.0),)
+OWN_MIB = {
+    "older": _ANY,
+    "hopper": ((4.0, 8.0), (6.0, 0.5), (8.0, 0.25)),
+    "blackwell": ((4.0, 2.0), (8.0, 1.0)),
+}
+"""Devices up to which messages smaller than so much go vLLM's own way; 8 MiB where nothing else
+is set (0.24.0, ``custom_all_reduce.py`` and `CUSTOM_ALL_REDUCE_MAX_SIZES`)."""
+SYMMETRIC_MIB = {
+    "older": ((np.inf, 0.0),),
+    "hopper": ((2.0, 64.0), (4.0, 32.0), (8.0, 64.0)),
+    "blackwell": ((2.0, 8.0), (4.0, 32.0), (8.0, 128.0)),
+}
+"""Likewise, beyond those, through symmetric memory (`SYMM_MEM_ALL_REDUCE_MAX_SIZES`)."""
 
 
 def _seconds(op: str) -> Callable[[OpTable, Machine, str, Values], Floats]:
@@ -46,9 +84,11 @@ def _seconds(op: str) -> Callable[[OpTable, Machine, str, Values], Floats]:
         whole = ops["bytes"] * (devices - 1.0) if straight else sent
         wider = 1e3 * p["wider"] ** (np.log2(devices) - 1.0)
         small_us = p["hop_us"] * np.log2(devices) + whole / (p["small_gbs"] * wider)
+        if schedule == "switched":
+            small_us = _chained(devices, whole, p)
         ring_us = p["ring_us"] + p["step_us"] * (devices - 1.0)
         ring_us = ring_us + (sent + p["ramp_kb"] * 1e3) / (p["ring_gbs"] * wider)
-        faster = {"small": _first, "staged": _staged}.get(schedule, _faster)
+        faster = {"small": _first, "staged": _staged, "switched": _switched}.get(schedule, _faster)
         total: Floats = (p["launch_us"] + faster(ops, small_us, ring_us, p)) * 1e-6
         return total
 
@@ -72,6 +112,28 @@ def _staged(ops: OpTable, small_us: Floats, ring_us: Floats, p: Values) -> Float
     return np.where(one_stage(ops), small_us, ring_us)
 
 
+def _chained(devices: Floats, whole: Floats, p: Values) -> Floats:
+    """Return what small messages take, us: hops one after the other, or their bytes."""
+    wider = 1e3 * p["small_wider"] ** (np.log2(devices) - 1.0)
+    hops_us = p["hop_us"] * (devices - 1.0) ** p["chain"]
+    return soft_max(hops_us, whole / (p["small_gbs"] * wider), p["bend"])
+
+
+def _switched(ops: OpTable, small_us: Floats, ring_us: Floats, p: Values) -> Floats:
+    """Return the one, then the other, whichever is faster."""
+    after = 1.0 / (1.0 + np.exp2(-p["soft"] * _past(ops, p)))
+    found: Floats = small_us ** (1.0 - after) * ring_us**after
+    return found
+
+
+def _past(ops: OpTable, p: Values) -> Floats:
+    """Return how many octaves a message lies beyond the size from which on rings run."""
+    doublings = np.log2(np.maximum(ops["devices"], 2.0)) - 1.0
+    edge = np.log2(p["switch_kb"] * 1e3) + np.log2(p["switch_wider"]) * doublings
+    found: Floats = np.log2(np.maximum(ops["bytes"], 1.0)) - edge
+    return found
+
+
 def one_stage(ops: OpTable) -> NDArray[np.bool_]:
     """Say which messages vLLM's own all-reduce sends to all at once, bool[n]."""
     devices = ops["devices"]
@@ -80,14 +142,34 @@ def one_stage(ops: OpTable) -> NDArray[np.bool_]:
     return found
 
 
+def phase(ops: OpTable, machine: Machine) -> Floats:
+    """Return which way vLLM's all-reduce takes, float64[n].
+
+    One stage, two, symmetric memory (where it has it), NCCL: 0 to 3, of which some GPUs miss some.
+    """
+    kind = generation(machine)
+    own, symmetric = (_most(ops, sizes[kind]) for sizes in (OWN_MIB, SYMMETRIC_MIB))
+    payload = ops["bytes"]
+    beyond = (payload >= own).astype(np.float64) + (payload >= np.maximum(own, symmetric))
+    found: Floats = beyond + ~one_stage(ops)
+    return found
+
+
+def _most(ops: OpTable, sizes: tuple[tuple[float, float], ...]) -> Floats:
+    devices, most = ops["devices"], [np.full(len(ops), mib * 2.0**20) for _, mib in sizes]
+    found: Floats = np.select([devices <= d for d, _ in sizes], most, 0.0)
+    return found
+
+
 def features(
     ops: OpTable, machine: Machine, schedule: str, p: Values, seconds: Floats
 ) -> Mapping[str, Floats]:
-    """Return the coordinates, and what one device sends over its time."""
+    """Return the coordinates, what a device sends over its time, and which way is taken."""
     at = dict(coordinates(ops))
     one = one_stage(ops).astype(np.float64)
     rate = at["bytes"] - np.log2(seconds)
-    return {**at, "seconds": np.log2(seconds), "one_stage": one, "rate": rate}
+    ways = {"one_stage": one, "phase": phase(ops, machine), "past": _past(ops, p)}
+    return {**at, "seconds": np.log2(seconds), "rate": rate, **ways}
 
 
 def coordinates(ops: OpTable) -> Mapping[str, Floats]:
@@ -99,10 +181,10 @@ def coordinates(ops: OpTable) -> Mapping[str, Floats]:
 COLLECTIVES = {
     op: Kernel(op, schedules, PARAMETERS, _seconds(op), coordinates, features)
     for op, schedules in (
-        ("all_reduce", ("both", "small", "direct", "staged")),
-        ("all_gather", ("both", "small")),
-        ("reduce_scatter", ("both", "small")),
-        ("all_to_all", ("both", "small")),
+        ("all_reduce", ("both", "small", "direct", "staged", "switched")),
+        ("all_gather", ("both", "small", "switched")),
+        ("reduce_scatter", ("both", "small", "switched")),
+        ("all_to_all", ("both", "small", "switched")),
     )
 }
 """Operation -> its model."""

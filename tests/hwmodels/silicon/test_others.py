@@ -7,9 +7,10 @@ import pytest
 from tierlab.hwmodels.catalogue import load_system
 from tierlab.hwmodels.time.silicon.calibration import Calibration, dump, load
 from tierlab.hwmodels.time.silicon.calibration_reader import Reader
-from tierlab.hwmodels.time.silicon.collective import one_stage
+from tierlab.hwmodels.time.silicon.collective import one_stage, phase
 from tierlab.hwmodels.time.silicon.fit import Options, fit
 from tierlab.hwmodels.time.silicon.holdout import split
+from tierlab.hwmodels.time.silicon.machine import machine_of
 from tierlab.hwmodels.time.silicon.make import of_calibration
 from tierlab.hwmodels.time.silicon.measured import KernelKey, Measured
 from tierlab.hwmodels.time.silicon.others import TABLES, moe, nccl, read_others
@@ -106,8 +107,6 @@ def model(machine_module):
 
 @pytest.fixture(scope="module")
 def machine_module():
-    from tierlab.hwmodels.time.silicon.machine import machine_of
-
     return machine_of(load_system("H200").gpu)
 
 
@@ -192,7 +191,9 @@ def test_a_parameter_that_came_later_is_what_it_was_without():
     given = {name: p.start for name, p in kernel.parameters.items() if p.absent is None}
     table = {"parameters": given}
     found = Reader("c.json")._parameters(table, kernel, "kernel 1")
-    assert found == given | {"wider": 1.0, "soft": 1e3}
+    later = {name: p.absent for name, p in kernel.parameters.items() if p.absent is not None}
+    assert found == given | later
+    assert (later["wider"], later["soft"]) == (1.0, 1e3)
     with pytest.raises(BadInput, match="'ring_gbs' is missing"):
         Reader("c.json")._parameters(
             {"parameters": {k: v for k, v in given.items() if k != "ring_gbs"}}, kernel, "kernel 1"
@@ -206,6 +207,30 @@ def test_a_parameter_that_came_later_is_what_it_was_without():
 def test_vllms_all_reduce_takes_one_stage_for_small_messages(devices, kib, one):
     ops = OpTable.build("all_reduce", "bf16", devices=devices, bytes=kib * 1024.0)
     assert one_stage(ops)[0] == one
+
+
+@pytest.mark.parametrize(
+    ("hardware", "devices", "kib", "way"),
+    [("H200", 2, 8191, 0), ("H200", 2, 8192, 1), ("H200", 2, 65536, 2), ("H200", 4, 600, 1),
+     ("H200", 8, 255, 0), ("H200", 8, 256, 2), ("H200", 8, 65536, 3), ("B200", 8, 512, 1),
+     ("B200", 8, 1024, 2), ("B200", 4, 32768, 3), ("A100-80G", 8, 8191, 1), ("L40S", 8, 8192, 3)],
+)  # fmt: skip
+def test_vllms_all_reduce_takes_other_ways_as_messages_grow(hardware, devices, kib, way):
+    """Two devices always take one stage, so all their ways count one less."""
+    ops = OpTable.build("all_reduce", "bf16", devices=devices, bytes=kib * 1024.0)
+    assert phase(ops, machine_of(load_system(hardware).gpu))[0] == way
+
+
+def test_a_protocol_that_is_switched_may_be_slower_from_there_on(machine):
+    """Small: 1 + 2 x 3 us; rings: 1 + 50 + 3 us and no bytes to speak of."""
+    kernel = KERNELS["all_gather"]
+    p = {name: parameter.start for name, parameter in kernel.parameters.items()}
+    p |= {"launch_us": 1.0, "hop_us": 2.0, "chain": 1.0, "small_gbs": 2000.0, "bend": 6.0}
+    p |= {"ring_us": 50.0, "step_us": 1.0, "ring_gbs": 2000.0, "ramp_kb": 1.0}
+    p |= {"switch_kb": 128.0, "switch_wider": 2.0, "soft": 20.0}
+    ops = OpTable.build("all_gather", "bf16", devices=4, bytes=[1024.0, 128e3, 512e3])
+    found = kernel.seconds(ops, machine, "switched", p)
+    np.testing.assert_allclose(found, [7e-6, 7e-6, 54.77e-6], rtol=1e-3)
 
 
 def test_twice_the_devices_may_halve_the_rate(machine):
