@@ -3,9 +3,9 @@
 python benchmarks/bench_serving.py [--peer AISIMULATE | --mooncake TRACE | --growing | --clocks]
 
 Poisson arrivals of 1,024-token prompts and 256-token answers at 5 a second, Qwen3-32B in fp8 on one
-H200. Prints wall time at 2,000 and 20,000 requests and the marginal cost between them, and where
-AISIMULATE (the path of its command) is given the ratio of both, measured in turns. The others print
-the Mooncake conversation trace on eight replicas, the cost of a request up to 1,000,000, and what
+H200, by the roofline's times. Prints wall time at 2,000 and 20,000 requests and the marginal cost
+between them, and where AISIMULATE (the path of its command) is given the ratio of both, measured in
+turns. The others print the Mooncake conversation trace on eight replicas, the cost of a request up to 1,000,000, and what
 kernel models cost beside the roofline, in turns and in seconds of processor time.
 """
 
@@ -143,6 +143,7 @@ def mooncake(trace: str) -> None:
             "design": "vllm",
             "workload": {"trace": trace},
             "engine": {"replicas": 8, "block_size": 512},
+            "time": {"model": "roofline"},
         },
         "benchmark",
     )

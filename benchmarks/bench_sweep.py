@@ -3,9 +3,9 @@
 python benchmarks/bench_sweep.py [--points N] [--requests N] [--repeats N]
 
 Plans: every point of examples/sweep_plans.toml, swept by this process alone, from the file to the
-table. Workers: simulated points of Llama-3.1-8B under Poisson arrivals, swept by one process and by
-two, in turns; the workers' start is in it. The machine's load is printed before and after, as other
-work takes a share of the same cores.
+table, by kernel models and by the roofline. Workers: simulated points of Llama-3.1-8B under Poisson
+arrivals, by the roofline, swept by one process and by two, in turns; the workers' start is in it.
+The machine's load is printed before and after, as other work takes a share of the same cores.
 """
 
 import os
@@ -30,6 +30,7 @@ def simulated(points: int, requests: int) -> Sweep:
         "hardware": "H200",
         "design": "vllm",
         "workload": {"generator": "poisson", "parameters": lengths},
+        "time": {"model": "roofline"},
     }
     vary = {"seed": list(range(points))}
     return make_sweep({"scenario": scenario, "vary": vary}, "benchmark")
@@ -52,11 +53,12 @@ def load() -> str:
 
 
 def plans(repeats: int) -> None:
-    sweep = read_sweep(PLANS)
-    walls, cpus, _ = zip(*(seconds(sweep, 1) for _ in range(repeats)), strict=True)
-    print(f"plans: {sweep.size:,} points, best of {repeats}, one process")
-    print(f"{min(walls):8.2f} s wall: {sweep.size / min(walls) * 60:10,.0f} points a minute")
-    print(f"{min(cpus):8.2f} s cpu:  {sweep.size / min(cpus) * 60:10,.0f} points a minute")
+    for model in ("silicon", "roofline"):
+        sweep = read_sweep(PLANS, [f"time.model={model}"])
+        walls, cpus, _ = zip(*(seconds(sweep, 1) for _ in range(repeats)), strict=True)
+        print(f"plans by {model}: {sweep.size:,} points, best of {repeats}, one process")
+        print(f"{min(walls):8.2f} s wall: {sweep.size / min(walls) * 60:10,.0f} points a minute")
+        print(f"{min(cpus):8.2f} s cpu:  {sweep.size / min(cpus) * 60:10,.0f} points a minute")
 
 
 def workers(points: int, requests: int, repeats: int) -> None:

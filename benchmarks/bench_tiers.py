@@ -53,6 +53,7 @@ def once(traces: Path, case: str, tiers: bool) -> dict[str, float]:
                     "gpu_memory_utilization": 0.4,
                 },
                 "tiers": TIERS if tiers else {},
+                "time": {"model": "roofline"},
             },
             "benchmark",
         )

@@ -31,6 +31,7 @@ def once(requests):
     scenario = validate({
         "model": {"name": "Qwen3-32B", "weights": "fp8"}, "hardware": "H200", "design": "vllm",
         "workload": {"generator": "poisson", "parameters": {"requests": requests, **lengths}},
+        "time": {"model": "roofline"},
     }, "benchmark")
     start = time.process_time()
     simulate(scenario)
@@ -80,6 +81,7 @@ def on() -> None:
         "hardware": "H200",
         "design": "vllm",
         "workload": {"generator": "poisson", "parameters": {"requests": REQUESTS, **lengths}},
+        "time": {"model": "roofline"},
     }
     scenario = validate(data, "benchmark")
     simulate(scenario)

@@ -74,6 +74,19 @@ def load_system(name: str, where: str = "--hardware") -> System:
         There is none, a file is bad, or a consistency rule refuses it.
     """
     many = _MANY.fullmatch(name.strip())
+    if as_path(many[2] if many else name, (".toml",)) is None:
+        return _catalogued(name, where)
+    return _loaded(name, where)
+
+
+@lru_cache(maxsize=32)
+def _catalogued(name: str, where: str) -> System:
+    """Return what the points of a sweep ask for again; one's own file may change between them."""
+    return _loaded(name, where)
+
+
+def _loaded(name: str, where: str) -> System:
+    many = _MANY.fullmatch(name.strip())
     count, rest = (int(many[1]), many[2].strip()) if many else (1, name)
     if many and not 1 <= count <= 1024:
         raise BadInput(where, f"{name!r} asks for {count} GPUs", "1 to 1024")
@@ -167,9 +180,9 @@ def _open(name: str, shelf: str, where: str) -> tuple[Path, Table]:
 def _find(name: str, shelf: str, where: str) -> Path:
     shelves = ("systems", "devices") if shelf.startswith("systems") else (shelf,)
     for folder in shelves:
-        for path in (HERE / folder).glob("*.toml"):
-            if path.stem == fold(name):
-                return path
+        path = HERE / folder / f"{fold(name)}.toml"
+        if path.is_file():
+            return path
     known = {alias: path for alias, path in _aliases() if path.parent.name in shelves}
     for alias, path in known.items():
         if fold(alias) == fold(name):

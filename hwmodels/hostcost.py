@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import lru_cache
 from pathlib import Path
 
 from tierlab.hwmodels.quantity import Field, Quantity, read_quantities
@@ -78,13 +79,18 @@ def load_host_costs(name: str, where: str) -> HostCosts:
     path = as_path(name, (".toml",))
     if path is not None:
         return _read(path, where)
-    known: dict[str, Path | None] = {"none": None}
+    return pick(name, _shipped(), where, "host costs")
+
+
+@lru_cache(maxsize=1)
+def _shipped() -> dict[str, HostCosts]:
+    """Return those of the catalogue, which the points of a sweep ask for again, by name."""
+    known = {"none": NO_HOST}
     for file in sorted((HERE / "hostcosts").glob("*.toml")):
         table = read_toml(file, str(file))
         names = (file.stem, *aliases_of(table, str(file)))
-        known.update(dict.fromkeys(names, file))
-    found = pick(name, known, where, "host costs")
-    return NO_HOST if found is None else _read(found, where)
+        known.update(dict.fromkeys(names, _read(file, str(file))))
+    return known
 
 
 def _read(path: Path, where: str) -> HostCosts:

@@ -11,6 +11,7 @@ share, CXL modules and drives, each with its power at full load. The cost of an 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -126,10 +127,14 @@ def load_prices(name_or_path: str = "default", where: str = "prices") -> Prices:
         There is none, or the file is bad.
     """
     path = as_path(name_or_path, (".toml",))
-    if path is None:
-        known = {file.stem: file for file in (HERE / "prices").glob("*.toml")}
-        path = pick(name_or_path, known, where, "prices")
-    return _read(path, where)
+    return _shipped(name_or_path, where) if path is None else _read(path, where)
+
+
+@lru_cache(maxsize=8)
+def _shipped(name: str, where: str) -> Prices:
+    """Return what the points of a sweep ask for again."""
+    known = {file.stem: file for file in (HERE / "prices").glob("*.toml")}
+    return _read(pick(name, known, where, "prices"), where)
 
 
 def system_usd_breakdown(system: System, prices: Prices) -> dict[str, float]:

@@ -68,7 +68,7 @@ def time_of(parts: Parts, work: Work, times: Times) -> Phase:
         total_bytes / gpu.memory_bandwidth_bytes_per_s,
         SOURCES[int(by_source.argmax())],
         origins(times, each_s),
-        float(each_s[times.extrapolated].sum() / each_s.sum()),
+        float(each_s[times.extrapolated].sum() / max(each_s.sum(), np.finfo(float).tiny)),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ from tierlab.kernels.models.architecture import Moe
 from tierlab.kernels.models.kv import kv_groups
 from tierlab.kernels.models.step import decode_work, dense_work, prefill_work
 from tierlab.kernels.models.weights import active_parameters, parameters
-from tierlab.kernels.ops.table import Work
+from tierlab.kernels.ops.table import OpTable, Work
 from tierlab.policies.composing import as_keys
 from tierlab.simulator.phase import Phase, entry, time_of
 from tierlab.simulator.placed import most_in_tiers, moved_s, with_moves_s
@@ -50,6 +52,7 @@ def plan(scenario: Scenario, context: int, batch: int | None) -> dict[str, Any]:
     most = most_in_tiers(parts, scenario.engine.tensor_parallel_size, context, most)
     fits = most >= (batch or 1)
     size = min(batch or max(most, 1), 2**20)
+    prefilling, decoding = _both(parts, scenario, context, size)
     return {
         "model": parts.model.name,
         "hardware": parts.system.name,
@@ -65,8 +68,8 @@ def plan(scenario: Scenario, context: int, batch: int | None) -> dict[str, Any]:
         "mixture_of_experts": any(isinstance(layer.ffn, Moe) for layer in parts.model.layers),
         "memory": dict(parts.memory.terms()),
         "kv": _kv(parts, scenario, context),
-        "prefill": _prefill(parts, scenario, context),
-        "decode": _decode(parts, scenario, context, size),
+        "prefill": prefilling,
+        "decode": decoding,
     }
 
 
@@ -86,14 +89,60 @@ def _kv(parts: Parts, scenario: Scenario, context: int) -> dict[str, Any]:
     }
 
 
-def _prefill(parts: Parts, scenario: Scenario, context: int) -> dict[str, Any]:
-    phase, step = prefill_phase(parts, scenario, context)
-    rate = context / step["step_s"]
-    return {**entry(phase), **step, "tokens_per_s": rate}
+@dataclass(frozen=True, eq=False)
+class Steps:
+    """Steps of one kind.
+
+    Attributes
+    ----------
+    work
+        Their operations.
+    tokens
+        int64[steps], of each.
+    sequences
+        Of each.
+    decodes_only
+        Whether they are decodes alone.
+    """
+
+    work: Work
+    tokens: NDArray[np.int64]
+    sequences: int
+    decodes_only: bool
 
 
-def prefill_phase(parts: Parts, scenario: Scenario, context: int) -> tuple[Phase, dict[str, Any]]:
-    """Return prefill of one request alone, in chunks of the token budget, and its steps."""
+def timed(
+    parts: Parts, scenario: Scenario, asked: Sequence[Steps]
+) -> list[tuple[Phase, dict[str, Any]]]:
+    """Return the time of each of some steps, and how they last and are launched.
+
+    The time model is asked once for all of them: of a few rows, a call is what costs.
+    """
+    times = parts.times.predict(OpTable.concat(steps.work.ops for steps in asked))
+    ends = np.cumsum([len(steps.work.ops) for steps in asked])
+    each = [times.rows(end - len(s.work.ops), end) for s, end in zip(asked, ends, strict=True)]
+    return [
+        (time_of(parts, steps.work, one), _lasting(parts, scenario, steps, one))
+        for steps, one in zip(asked, each, strict=True)
+    ]
+
+
+def _both(
+    parts: Parts, scenario: Scenario, context: int, batch: int
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return prefill of a request, and a decode step with the copies that the design makes."""
+    asked = [prefill(parts, scenario, context), decode(parts, scenario, context, batch)]
+    (first, filling), (second, step) = timed(parts, scenario, asked)
+    rate = context / filling["step_s"]
+    made = {**entry(first), **filling, "chunks": len(asked[0].tokens), "tokens_per_s": rate}
+    copies_s = moved_s(parts, scenario.engine.tensor_parallel_size, context, batch)
+    tpot_s = with_moves_s(parts, step["step_s"], copies_s)
+    step |= {"copies_s": copies_s, "step_s": tpot_s}
+    return made, {**entry(second), **step, "tokens_per_s": batch / tpot_s, "tpot_s": tpot_s}
+
+
+def prefill(parts: Parts, scenario: Scenario, context: int) -> Steps:
+    """Return prefill of one request alone, in chunks of the token budget."""
     tp, budget = scenario.engine.tensor_parallel_size, scenario.engine.max_num_batched_tokens
     ends = np.minimum(np.arange(budget, context + budget, budget), context).astype(np.int64)
     chunks = np.diff(ends, prepend=0)
@@ -106,23 +155,11 @@ def prefill_phase(parts: Parts, scenario: Scenario, context: int) -> tuple[Phase
             _dense(parts, scenario, chunks, np.ones_like(chunks), False),
         ]
     )
-    times = parts.times.predict(work.ops)
-    step = _steps(parts, scenario, (work, times), chunks, 1, False)
-    return time_of(parts, work, times), {**step, "chunks": len(chunks)}
+    return Steps(work, chunks, 1, False)
 
 
-def _decode(parts: Parts, scenario: Scenario, context: int, batch: int) -> dict[str, Any]:
-    phase, step = decode_phase(parts, scenario, context, batch)
-    copies_s = moved_s(parts, scenario.engine.tensor_parallel_size, context, batch)
-    tpot_s = with_moves_s(parts, step["step_s"], copies_s)
-    step |= {"copies_s": copies_s, "step_s": tpot_s}
-    return {**entry(phase), **step, "tokens_per_s": batch / tpot_s, "tpot_s": tpot_s}
-
-
-def decode_phase(
-    parts: Parts, scenario: Scenario, context: int, batch: int
-) -> tuple[Phase, dict[str, Any]]:
-    """Return one decode step of `batch` requests of `context` tokens each, without copies."""
+def decode(parts: Parts, scenario: Scenario, context: int, batch: int) -> Steps:
+    """Return one decode step of `batch` requests of `context` tokens each."""
     tp, model = scenario.engine.tensor_parallel_size, parts.model
     one = np.array([batch], np.int64)
     kv_dtype = parts.design.representation.kv_dtype
@@ -137,9 +174,7 @@ def decode_phase(
             _dense(parts, scenario, one, one, True),
         ]
     )
-    times = parts.times.predict(work.ops)
-    step = _steps(parts, scenario, (work, times), one, batch, True)
-    return time_of(parts, work, times), step
+    return Steps(work, one, batch, True)
 
 
 def _dense(
@@ -156,17 +191,11 @@ def _dense(
     return dense_work(parts.model, weights, tp, padded, logits, engine.sampling)
 
 
-def _steps(
-    parts: Parts,
-    scenario: Scenario,
-    timed: tuple[Work, Times],
-    tokens: NDArray[np.int64],
-    sequences: int,
-    decodes_only: bool,
-) -> dict[str, Any]:
+def _lasting(parts: Parts, scenario: Scenario, steps: Steps, times: Times) -> dict[str, Any]:
     """Return how long the steps last with the host's share, and how the largest is launched."""
+    tokens, sequences, decodes_only = steps.tokens, steps.sequences, steps.decodes_only
     host, graphs = host_time(scenario, parts), cuda_graphs(scenario.engine)
-    device_s = timed[0].per_step(timed[1].seconds, len(tokens))
+    device_s = steps.work.per_step(times.seconds, len(tokens))
     most = int(tokens.max())
     regime = int(graphs.regime(most, decodes_only))
     count = Launches.of(

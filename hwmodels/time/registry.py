@@ -45,8 +45,8 @@ def time_model(spec: str, gpu: Gpu, peer_link: Link | None, where: str) -> TimeM
     Parameters
     ----------
     spec
-        ``roofline``; ``silicon`` with the calibration that ships for the device, or
-        ``silicon:FILE``; or measured times: ``table:PATH``, or the path alone.
+        ``silicon`` with the calibration that ships for the device, or constants of other GPUs;
+        ``silicon:FILE``; ``roofline``; or measured times: ``table:PATH``, or the path alone.
     gpu, peer_link
         The device, and the link to its peers if it has one. A table leaves to this device's
         roofline what it does not cover.

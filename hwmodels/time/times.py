@@ -43,6 +43,13 @@ class Times:
     extrapolated: NDArray[np.bool_]
     bias_group: NDArray[np.int32]
 
+    def rows(self, start: int, end: int) -> Times:
+        """Return those of rows `start` to `end`, which is not among them."""
+        part = slice(start, end)
+        seconds, p10, p90 = self.seconds[part], self.p10[part], self.p90[part]
+        source, beyond = self.source[part], self.extrapolated[part]
+        return Times(seconds, p10, p90, source, beyond, self.bias_group[part])
+
 
 @dataclass(frozen=True, eq=False)
 class SharedLaunch:

@@ -59,6 +59,7 @@ def load_model(name_or_path: str, where: str = "--model") -> Model:
     return _from_path(path, where, known)
 
 
+@cache
 def _built_in(name: str) -> Model:
     config = catalogue()[name]
     return replace(read_model(config), name=name, source=config.section("_tierlab").text("source"))

@@ -21,15 +21,23 @@ def time_rows(times: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def origin(step: Mapping[str, Any]) -> str:
     """Return the shares of a step's time by source, its band, and what was not measured."""
-    told = f"{shares(step['origins'])}; p10 to p90 {_band(step)}"
-    return f"{told}; {step['outside']:.1%} outside measured shapes" if step["outside"] else told
+    told = f"{shares(step['origins'])}; band {_band(step)}"
+    return f"{told}; {step['outside']:.1%} not measured" if step["outside"] else told
 
 
 def _band(step: Mapping[str, Any]) -> str:
-    low, high = (step[end] / step["seconds"] - 1.0 for end in ("p10_s", "p90_s"))
+    middle = step["seconds"] or 1.0
+    low, high = ((step[end] - step["seconds"]) / middle for end in ("p10_s", "p90_s"))
     return f"{low:+.1%} to {high:+.1%}"
 
 
 def shares(by_source: Mapping[str, float]) -> str:
     """Return shares by name, in their order; none where there is nothing."""
-    return ", ".join(f"{name} {share:.1%}" for name, share in by_source.items() if share > 0)
+    return ", ".join(f"{name} {_part(share)}" for name, share in by_source.items() if share > 0)
+
+
+def _part(share: float) -> str:
+    """Return a share without a nought for what is there, or a whole for what is not all."""
+    if share < 0.0005:
+        return "under 0.1%"
+    return f"{min(share, 0.9995) if share < 1.0 - 1e-9 else share:.1%}"

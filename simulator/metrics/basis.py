@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tierlab.simulator.phase import Phase
-from tierlab.simulator.planning import decode_phase, prefill_phase
+from tierlab.simulator.planning import decode, prefill, timed
 from tierlab.simulator.serving.run import Run
 
 
@@ -26,12 +26,12 @@ def basis(run: Run) -> dict[str, Any]:
     prompt = int(np.clip(np.median(run.requests.input_tokens), 1, longest))
     whole = prompt + int(np.median(run.requests.output_tokens)) // 2
     context, batch = min(whole, longest), _batch(run)
-    prefill, _ = prefill_phase(parts, run.scenario, prompt)
-    decode, _ = decode_phase(parts, run.scenario, context, batch)
+    asked = [prefill(parts, run.scenario, prompt), decode(parts, run.scenario, context, batch)]
+    (filling, _), (decoding, _) = timed(parts, run.scenario, asked)
     return {
         "model": parts.times.name,
-        "prefill": {"tokens": prompt, **_told(prefill)},
-        "decode": {"requests": batch, "context": context, **_told(decode)},
+        "prefill": {"tokens": prompt, **_told(filling)},
+        "decode": {"requests": batch, "context": context, **_told(decoding)},
     }
 
 

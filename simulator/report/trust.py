@@ -36,14 +36,18 @@ def _not_measured(runs: Sequence[RunData]) -> Iterator[str]:
     times = [{k: v for k, v in run.summary["sources"].items() if k != "idle"} for run in runs]
     if not any(t.get("executed", 0) or t.get("calibrated", 0) for t in times):
         yield (
-            "No time in these runs was measured: all come from datasheets through a roofline. It "
-            "ranks designs; it is no measurement."
+            "No time in these runs was measured on its GPU: all come from datasheets, through "
+            f"{_models(runs)}. They rank designs; they are no measurement."
         )
     if not any("bands" in run.summary for run in runs):
         yield (
             "The runs have no error bands: `tierlab run --bands` simulates both ends of the time "
             "model's p10 to p90 as well."
         )
+
+
+def _models(runs: Sequence[RunData]) -> str:
+    return "; ".join(dict.fromkeys(str(r.manifest["resolved"].get("time_model")) for r in runs))
 
 
 def _of_one(run: RunData) -> Iterator[str]:

@@ -13,6 +13,9 @@ from pydantic import BeforeValidator, Field, model_validator
 from tierlab.simulator.scenario.section import Section
 from tierlab.simulator.scenario.tiers import TiersSection
 
+TIME_MODEL = "silicon"
+"""What tells how long operations take, where a scenario names nothing."""
+
 
 def _named(value: Any) -> Any:
     return {"name": value} if isinstance(value, str) else value
@@ -205,8 +208,8 @@ class TimeSection(Section):
     """``[time]``: where durations come from."""
 
     model: str = Field(
-        "silicon",
-        description="time model, path of a measured table, or profile:FOLDER of whole steps",
+        TIME_MODEL,
+        description="silicon, roofline, path of a measured table, or profile:FOLDER of whole steps",
     )
     band: Literal["p10", "mid", "p90"] = Field("mid", description="which end of the band to use")
     ragged: bool = Field(

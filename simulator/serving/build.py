@@ -16,7 +16,7 @@ from tierlab.kernels.models.architecture import Model
 from tierlab.kernels.models.load import load_model
 from tierlab.policies.design import Design, load_preset, make_design
 from tierlab.policies.protocol import AXES, Moves, Works
-from tierlab.simulator.scenario.schema import DesignSection, EngineSection, Scenario
+from tierlab.simulator.scenario.schema import TIME_MODEL, DesignSection, EngineSection, Scenario
 from tierlab.simulator.serving.measured import measured
 from tierlab.simulator.serving.memory import GpuMemory, KvPool, gpu_memory, kv_pool
 from tierlab.simulator.serving.routing.registry import make_router
@@ -61,7 +61,7 @@ def _times(
     if scenario.time.band != "mid":
         raise BadInput("time.band", f"a profile has no {scenario.time.band}", "mid")
     profile = load_profile(folder, len(model.layers), "time.model", scenario.time.ragged)
-    return time_model("roofline", system.gpu, system.peer_link, "time.model"), profile
+    return time_model(TIME_MODEL, system.gpu, system.peer_link, "time.model"), profile
 
 
 def _check_reuse(design: Design) -> None:
@@ -94,7 +94,7 @@ def check_served(scenario: Scenario, parts: Parts) -> None:
         raise BadInput(
             "time.model",
             f"a profile has no steps of design {design.name!r}",
-            "a time model of operations, such as roofline",
+            "a time model of operations, such as silicon",
         )
 
 

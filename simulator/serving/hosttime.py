@@ -12,6 +12,7 @@ nothing is counted twice.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -47,8 +48,9 @@ class Launches:
     pieces: int
 
     @classmethod
+    @lru_cache(maxsize=64)
     def of(cls, model: Model, weights: str, tp: int) -> Launches:
-        """Count a model's kernels on one rank."""
+        """Count a model's kernels on one rank; the points of a sweep ask for the same."""
         return cls(
             float(dense_work(model, weights, tp, 1, 0).repeat.sum()),
             float(decode_work(model, tp, "bf16", 1, 1.0, 0.0).repeat.sum()),

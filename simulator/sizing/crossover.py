@@ -23,7 +23,7 @@ from tierlab.hwmodels.system import System
 from tierlab.hwmodels.time.times import MECHANISMS
 from tierlab.simulator.network.network import Network
 from tierlab.simulator.network.route import Route
-from tierlab.simulator.planning import prefill_phase
+from tierlab.simulator.planning import prefill, timed
 from tierlab.simulator.serving.estimates import Estimates
 from tierlab.simulator.serving.places import Places
 from tierlab.simulator.serving.timers import profile_timer, step_timer
@@ -126,7 +126,8 @@ class Recompute:
 
     def bound(self, context: int) -> str:
         """Say what prefill of the prefix is short of: ``compute``, ``memory`` or ``host``."""
-        phase, step = prefill_phase(self._setting.parts, self._setting.scenario, context)
+        parts, scenario = self._setting.parts, self._setting.scenario
+        ((phase, step),) = timed(parts, scenario, [prefill(parts, scenario, context)])
         hosted_s = step["step_s"] - step["device_s"]
         return "host" if hosted_s > step["device_s"] else phase.bound
 

@@ -35,6 +35,7 @@ _SAME = {"fp16": "bf16"}
 _ATTENTION = ("prefill_attention", "decode_attention")
 _PLAIN = np.array([op not in ("gemm", "grouped_gemm", *_ATTENTION) for op in OPS])
 """Operations that one kernel does in every dtype: they move bytes."""
+_WINDOWED = np.array([op in _ATTENTION for op in OPS])
 
 _PRODUCT = ("m", "n", "k")
 _SEQUENCES = ("batch", "q_len", "kv_len", "heads", "kv_heads", "head_dim")
@@ -169,15 +170,26 @@ def _code(op: int, dtype: int, kv: int, windowed: bool, variant: bool) -> int:
 
 def _codes(ops: OpTable) -> NDArray[np.int64]:
     """Return one number for all that selects a kernel, int64[n]."""
-    same = np.array([DTYPES.index(_SAME.get(d, d)) for d in DTYPES])
-    plain = _PLAIN[ops.op]
-    dtype = np.where(plain, 0, same[ops.dtype])
-    kv = np.where(plain, 0, np.where(ops.kv_dtype == 0, dtype, same[ops.kv_dtype]))
-    attention = np.isin(ops.op, [OPS.index(o) for o in _ATTENTION])
-    windowed = attention & (ops["window"] > 0)
-    dtype = np.where(attention & (kv == DTYPES.index("fp8")), DTYPES.index("bf16"), dtype)
-    code = (ops.op.astype(np.int64) * len(DTYPES) + dtype) * len(DTYPES) + kv
-    return code * 4 + 2 * is_variant(ops) + windowed
+    windowed = _WINDOWED[ops.op] & (ops["window"] > 0)
+    base: NDArray[np.int64] = _BASE[ops.op, ops.dtype, ops.kv_dtype]
+    return base + 2 * is_variant(ops) + windowed
+
+
+def _base(op: int, dtype: int, stored: int) -> int:
+    """Return the number of an operation on two dtypes, for operations that a kernel each does."""
+    if _PLAIN[op]:
+        return _code(op, 0, 0, False, False)
+    dtype, stored = (DTYPES.index(_SAME.get(DTYPES[d], DTYPES[d])) for d in (dtype, stored))
+    stored = stored or dtype
+    if _WINDOWED[op] and stored == DTYPES.index("fp8"):
+        dtype = DTYPES.index("bf16")
+    return _code(op, dtype, stored, False, False)
+
+
+_BASE = np.array(
+    [[[_base(o, d, s) for s in range(len(DTYPES))] for d in range(len(DTYPES))]
+     for o in range(len(OPS))], np.int64,
+)  # fmt: skip
 
 
 def _void(ops: OpTable) -> NDArray[np.bool_]:

@@ -83,7 +83,11 @@ def test_a_sweep_of_which_no_point_meets_the_bounds():
 def test_cautions_name_few_requests_and_different_questions(known):
     told = cautions(known)
     assert any("its p99 rests on" in text for text in told)
-    assert any("No time in these runs was measured" in text for text in told)
+    assert not any("No time in these runs was measured" in text for text in told)
+    sources = known[0].summary["sources"] | {"datasheet": 1.0, "calibrated": 0.0}
+    plain = dataclasses.replace(known[0], summary=known[0].summary | {"sources": sources})
+    (said,) = [t for t in cautions([plain]) if "No time in these runs was measured" in t]
+    assert known[0].manifest["resolved"]["time_model"] in said
     other = dataclasses.replace(
         known[1], manifest=known[1].manifest | {"scenario": known[1].scenario | {"seed": 7}}
     )

@@ -21,7 +21,10 @@ SMALL = "SmolLM2-135M"
 def timer(model=SMALL, hardware="H200", host=None, **engine):
     section = {"max_model_len": 8192, **engine}
     data = {"model": model, "hardware": hardware, "engine": section}
-    data |= {"workload": {"generator": "poisson"}, "time": {"host": host or {}}}
+    data |= {
+        "workload": {"generator": "poisson"},
+        "time": {"model": "roofline", "host": host or {}},
+    }
     scenario = validate(data, "test")
     return step_timer(scenario, build(scenario))
 

@@ -112,7 +112,7 @@ def test_the_crossover_and_its_page(tierlab, tmp_path):
     assert loop["load_bound"] == "issue"
     assert batched["load_bound"] == "bandwidth"
     assert loop["load"][-1]["seconds"] > 5 * batched["load"][-1]["seconds"]
-    assert batched["first_tokens"] < (loop["first_tokens"] or 10**9)
+    assert batched["always_from_tokens"] < (loop["always_from_tokens"] or 10**9)
     page = (tmp_path / "x.html").read_text()
     assert "recompute" in page
     assert "dram, loop, 16-token blocks" in page
