@@ -212,9 +212,10 @@ class TimeSection(Section):
         description="silicon, roofline, path of a measured table, or profile:FOLDER of whole steps",
     )
     band: Literal["p10", "mid", "p90"] = Field("mid", description="which end of the band to use")
-    ragged: bool = Field(
-        False,
-        description="profile:FOLDER's skew.csv lengthens attention of batches of unlike lengths",
+    ragged: bool | None = Field(
+        None,
+        description="whether unlike lengths in a batch lengthen attention; by default with "
+        "silicon, with profile:FOLDER (its skew.csv) only if true",
     )
     host: Annotated[HostSection, BeforeValidator(_named)] = HostSection()
 

@@ -51,8 +51,10 @@ def _times(
 ) -> tuple[TimeModel, StepProfile | None]:
     """Return the time model of operations, and the profile of whole steps where one is named."""
     spec = scenario.time.model
-    if scenario.time.ragged and not spec.startswith(PROFILE):
-        raise BadInput("time.ragged", f"{spec!r} is no profile", "model = profile:FOLDER")
+    known = spec.startswith((PROFILE, TIME_MODEL))
+    if scenario.time.ragged is not None and not known:
+        what = f"{spec!r} does not know unlike lengths"
+        raise BadInput("time.ragged", what, "model = silicon or profile:FOLDER")
     if not spec.startswith(PROFILE):
         return time_model(spec, system.gpu, system.peer_link, "time.model"), None
     folder = Path(spec.removeprefix(PROFILE)).expanduser()
@@ -60,7 +62,7 @@ def _times(
         raise BadInput("time.model", "a profile is of one GPU", "tensor_parallel_size = 1")
     if scenario.time.band != "mid":
         raise BadInput("time.band", f"a profile has no {scenario.time.band}", "mid")
-    profile = load_profile(folder, len(model.layers), "time.model", scenario.time.ragged)
+    profile = load_profile(folder, len(model.layers), "time.model", scenario.time.ragged is True)
     return time_model(TIME_MODEL, system.gpu, system.peer_link, "time.model"), profile
 
 

@@ -15,7 +15,7 @@ from tierlab.simulator.serving.engine.opclock import DECODE, DENSE, PLACES, WORK
 from tierlab.simulator.serving.engine.profileclock import ProfileClock
 from tierlab.simulator.serving.hosttime import HostTime
 from tierlab.simulator.serving.profiletime import ProfileTimer
-from tierlab.simulator.serving.steptime import SPREADS, StepTimer
+from tierlab.simulator.serving.steptime import StepTimer
 
 Floats = NDArray[np.float64]
 
@@ -51,7 +51,7 @@ class OpTimes:
         self.arrays = OpClock(
             keys=timer.keys,
             queries=timer.queries,
-            spreads=SPREADS,
+            spreads=timer.spreads,
             dense=timer.dense.seconds,
             dense_known=timer.dense.known,
             head=head,

@@ -12,7 +12,7 @@ Token counts are padded to captured sizes (`graphs`), and the host adds its shar
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 
 import numpy as np
@@ -79,6 +79,9 @@ class StepTimer:
         Whose policies run operations beside the model's; None where there are none.
     sequences
         Most of a step.
+    spreads
+        float64[nodes] of how far the longest context of a batch exceeds the mean, over the mean;
+        0 alone takes all contexts as the mean.
     """
 
     model: Model
@@ -94,6 +97,7 @@ class StepTimer:
     sampling: str = "greedy"
     design: Design | None = None
     sequences: int = 1024
+    spreads: Floats = field(default_factory=SPREADS.copy)
 
     def decode(self, kv_len: Ints, steps: int) -> StepTimes:
         """Return `steps` decode steps of a batch that does not change.
@@ -106,7 +110,7 @@ class StepTimer:
         batch = len(kv_len)
         fixed, host = self.by_sequences[0][batch], self.host_s(batch, batch, True)
         times = StepTimes(np.empty(steps), np.empty((len(SOURCES), steps)))
-        table = self.keys, SPREADS, self._attention(kv_len, steps)
+        table = self.keys, self.spreads, self._attention(kv_len, steps)
         out = times.by_source, times.seconds
         self._lookups.decode_times(*table, fixed, host, kv_len, *out)
         return times
@@ -128,7 +132,7 @@ class StepTimer:
         times = StepTimes(np.empty(1), np.empty((len(SOURCES), 1)))
         chunk_s = self.chunks.need(q_len, kv_len - q_len)
         chunks = self.queries, self.keys, chunk_s, self.once_s, q_len, kv_len, *self.together
-        others = SPREADS, self._attention(decodes, 1), fixed, host, decodes
+        others = self.spreads, self._attention(decodes, 1), fixed, host, decodes
         self._lookups.mixed_times(*chunks, *others, times.by_source, times.seconds)
         return times
 
@@ -138,7 +142,7 @@ class StepTimer:
         if not batch:
             return self.decodes.seconds[:1]
         mean = float(kv_len.sum()) / batch
-        spread = nearest(SPREADS, float(kv_len.max()) / mean - 1.0)
+        spread = nearest(self.spreads, float(kv_len.max()) / mean - 1.0)
         return self.decodes.need(batch, spread, mean, mean + steps - 1)
 
     def host_s(self, tokens: int, sequences: int, decodes_only: bool) -> Floats:
@@ -151,7 +155,7 @@ class StepTimer:
     @cached_property
     def decodes(self) -> DecodeTable:
         """The attention of decodes."""
-        return DecodeTable(self.sequences, SPREADS, self.keys, self._decodes_s)
+        return DecodeTable(self.sequences, self.spreads, self.keys, self._decodes_s)
 
     def _decodes_s(self, batch: Floats, keys: Floats, spread: Floats) -> Floats:
         kv_len = np.maximum(keys, 1.0)

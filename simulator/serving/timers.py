@@ -8,7 +8,7 @@ from tierlab.simulator.serving.build import Parts
 from tierlab.simulator.serving.graphs import cuda_graphs
 from tierlab.simulator.serving.hosttime import HostTime, Launches
 from tierlab.simulator.serving.profiletime import ProfileTimer
-from tierlab.simulator.serving.steptime import StepTimer
+from tierlab.simulator.serving.steptime import SPREADS, StepTimer
 
 HOST = "vllm-v1"
 
@@ -79,4 +79,5 @@ def step_timer(scenario: Scenario, parts: Parts) -> StepTimer:
         engine.sampling,
         parts.design,
         engine.max_num_seqs,
+        SPREADS if scenario.time.ragged is not False else SPREADS[:1],
     )

@@ -73,8 +73,22 @@ def test_decodes_of_unlike_lengths_of_a_profile(trace, shared_dir, ragged):
     assert took_s > 1.02 * even_s if ragged else took_s == pytest.approx(even_s)
 
 
-def test_unlike_lengths_need_a_profile():
-    data = {"model": "SmolLM2-135M", "hardware": "H200", "time": {"ragged": True}}
+def test_unlike_lengths_may_count_as_the_mean(trace):
+    """Thirty short and two long contexts on an RTX 4090, with kernel models."""
+    took = []
+    for ragged in (None, True, False):
+        data = {"model": "Llama-3.1-8B", "hardware": "RTX-4090", "time": {"ragged": ragged}}
+        made = validate(data | {"workload": {"generator": "poisson"}}, "test")
+        timer = step_timer(made, build(made))
+        took.append(timer.decode(np.array([41] * 30 + [4001] * 2), 1).seconds[0])
+    mean = timer.decode(np.full(32, (41 * 30 + 4001 * 2) // 32), 1).seconds[0]
+    assert took[0] == took[1] > 1.02 * took[2]
+    assert took[2] == pytest.approx(mean, rel=0.01)
+
+
+def test_unlike_lengths_need_a_clock_that_knows_them():
+    time = {"model": "roofline", "ragged": True}
+    data = {"model": "SmolLM2-135M", "hardware": "H200", "time": time}
     made = validate(data | {"workload": {"generator": "poisson"}}, "test")
     with pytest.raises(BadInput, match=r"time\.ragged"):
         build(made)
