@@ -32,8 +32,10 @@ _CHUNK = 16384
 _SAME = {"fp16": "bf16"}
 """Dtypes that run on the same kernels at the same rate."""
 _ATTENTION = ("prefill_attention", "decode_attention")
+_ATTENDS = np.array([op in _ATTENTION for op in OPS])
 _PLAIN = np.array([op not in ("gemm", "grouped_gemm", *_ATTENTION) for op in OPS])
 """Operations that one kernel does in every dtype: they move bytes."""
+_RUNS_AS = np.array([DTYPES.index(_SAME.get(d, d)) for d in DTYPES])
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,10 +92,10 @@ class Silicon:
         and values first (`prefill`, `decode`); MLA's time kernels alone.
         """
         ops = mixing.ops
-        attention = np.isin(ops.op, [OPS.index(op) for op in _ATTENTION])
-        if not attention.any() or is_variant(ops)[attention].any():
+        attention = ops.take(_ATTENDS[ops.op])
+        if not len(attention) or is_variant(attention).any():
             return mixing
-        if (self._member(ops)[attention] < 0).any():
+        if (self._member(attention) < 0).any():
             return mixing
         stays = (ops.op != OPS.index("elementwise")) | (ops.kv_dtype == DTYPES.index("none"))
         return Work(ops.take(stays), mixing.step[stays], mixing.repeat[stays])
@@ -156,11 +158,9 @@ def _code(op: int, dtype: int, kv: int, windowed: bool, variant: bool) -> int:
 
 def _codes(ops: OpTable) -> NDArray[np.int64]:
     """Return one number for all that selects a kernel, int64[n]."""
-    same = np.array([DTYPES.index(_SAME.get(d, d)) for d in DTYPES])
-    plain = _PLAIN[ops.op]
-    dtype = np.where(plain, 0, same[ops.dtype])
-    kv = np.where(plain, 0, np.where(ops.kv_dtype == 0, dtype, same[ops.kv_dtype]))
-    attention = np.isin(ops.op, [OPS.index(o) for o in _ATTENTION])
+    plain, attention = _PLAIN[ops.op], _ATTENDS[ops.op]
+    dtype = np.where(plain, 0, _RUNS_AS[ops.dtype])
+    kv = np.where(plain, 0, np.where(ops.kv_dtype == 0, dtype, _RUNS_AS[ops.kv_dtype]))
     windowed = attention & (ops["window"] > 0)
     dtype = np.where(attention & (kv == DTYPES.index("fp8")), DTYPES.index("bf16"), dtype)
     code = (ops.op.astype(np.int64) * len(DTYPES) + dtype) * len(DTYPES) + kv
