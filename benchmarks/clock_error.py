@@ -4,8 +4,8 @@ python benchmarks/clock_error.py [--trace TRACE] [--time MODEL] [--requests N]
 
 Runs the scenario of `bench_serving`, or the first N requests of a trace with its model, with the
 loop as plain Python; notes a sample of its steps; and asks the time model for their decode batches
-and chunks at their own lengths. Prints how far the tables are off: in attention alone, and in the
-whole step of decodes.
+and chunks at their own lengths. Prints how far the tables are off: in attention alone, in the whole
+step of decodes, and in what depends on the tokens of a step alone.
 """
 
 import random
@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tierlab.hwmodels.time.times import launched
-from tierlab.kernels.models.step import decode_work, prefill_work
+from tierlab.kernels.models.step import decode_work, dense_work, prefill_work
 from tierlab.kernels.ops.table import Work
 from tierlab.simulator.scenario.load import validate
 from tierlab.simulator.serving import replica
@@ -43,12 +43,15 @@ class Noted:
         (sequences, mean keys, longest, seconds of the step), of steps of decodes alone.
     chunks
         (tokens, keys before them).
+    tokens
+        (tokens of a step,), of steps with chunks.
     """
 
     def __init__(self) -> None:
         self.decodes: list[tuple[float, ...]] = []
         self.chunks: list[tuple[float, ...]] = []
-        self._seen = {id(self.decodes): 0, id(self.chunks): 0}
+        self.tokens: list[tuple[float, ...]] = []
+        self._seen = dict.fromkeys(map(id, (self.decodes, self.chunks, self.tokens)), 0)
         self._draw = random.Random(1)
 
     def take(self, core: Core) -> None:
@@ -57,6 +60,7 @@ class Noted:
         if chunks:
             for row, tokens in zip(batch.chunks[:chunks], batch.tokens, strict=False):
                 self._add(self.chunks, float(tokens), float(core.r.computed[row]))
+            self._add(self.tokens, float(decodes + batch.tokens[:chunks].sum()))
             return
         step = self._draw.randrange(int(core.reg[STEPS]))
         keys = core.r.computed[batch.decodes[:decodes]] + 1.0 + step
@@ -126,6 +130,17 @@ def of_chunks(timer: StepTimer, noted: Noted) -> None:
     show("prefill attention", np.array(found), asked(timer, chunks, len(q_len)))
 
 
+def of_tokens(timer: StepTimer, noted: Noted) -> None:
+    """Print how far what depends on the tokens of a step is off."""
+    tokens = np.array(noted.tokens).astype(np.int64)[:, 0]
+    padded = timer.graphs.padded(tokens, False)
+    work = dense_work(timer.model, timer.weights, timer.tp, padded, 0)
+    own_s = work.per_step(timer.times.predict(work.ops).seconds, len(tokens))
+    found = [timer.dense.at(count).sum() for count in tokens.tolist()]
+    print(f"{len(tokens):,} steps of {tokens.min():,} to {tokens.max():,} tokens")
+    show("all but attention", np.array(found), own_s)
+
+
 def quantiles(values: Floats) -> Floats:
     """Return the median, p90, p99 and the most."""
     found: Floats = np.quantile(values, (0.5, 0.9, 0.99, 1.0))
@@ -167,6 +182,7 @@ def main(trace: str | None, model: str, requests: int, scale: float) -> None:
     print(f"{'off by':20}{'median':>9}{'p90':>9}{'p99':>9}{'most':>9}{'in all':>11}")
     of_decodes(timer, noted)
     of_chunks(timer, noted)
+    of_tokens(timer, noted)
 
 
 if __name__ == "__main__":

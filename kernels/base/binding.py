@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dis import get_instructions
+from functools import cache
 from types import CodeType, FunctionType
 from typing import Any, Protocol
 
@@ -164,9 +165,14 @@ def _njit(function: FunctionType, **options: Any) -> Compiled:
     return made
 
 
-def _names(function: Any) -> list[str]:
+def _names(function: Any) -> tuple[str, ...]:
     """Return the globals that a function reads."""
-    return [i.argval for i in get_instructions(function) if i.opname == "LOAD_GLOBAL"]
+    return _loaded(function.__code__)
+
+
+@cache
+def _loaded(code: CodeType) -> tuple[str, ...]:
+    return tuple(i.argval for i in get_instructions(code) if i.opname == "LOAD_GLOBAL")
 
 
 def _plain(function: Any) -> str:

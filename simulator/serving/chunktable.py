@@ -47,15 +47,21 @@ class ChunkTable:
         self._met: set[tuple[int, int]] = set()
 
     def learn(self, place: int) -> None:
-        """Fill in one place of `known`, as `chunk_lacks` counts them."""
+        """Fill in one place of `known`, as `chunk_lacks` counts them.
+
+        Where another with these tokens was asked for before, all with them are filled in.
+        """
         part, key_part = (int(i) for i in np.unravel_index(place, self.known.shape))
+        first, last = key_part, key_part + 1
+        if self.known[part].any():
+            first, last = 0, self.known.shape[1]
         rows = slice(max(part * PER_PART - 1, 1), (part + 1) * PER_PART)
-        columns = slice(max(key_part * KEYS_PER_PART - 1, 0), (key_part + 1) * KEYS_PER_PART)
+        columns = slice(max(first * KEYS_PER_PART - 1, 0), last * KEYS_PER_PART)
         into = self.seconds[:, rows, columns]
         grid = np.meshgrid(self._queries[rows], self._keys[columns], indexing="ij")
         q_len, past = (x.ravel().astype(np.int64) for x in grid)
         into[:] = self._predict(q_len, past).reshape(into.shape)
-        self.known[part, key_part] = 1
+        self.known[part, first:last] = 1
 
     def need(self, q_len: Ints, past: Ints) -> Floats:
         """Return `seconds`, filled in for chunks of so many tokens after so many keys."""

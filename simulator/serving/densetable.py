@@ -1,12 +1,15 @@
-"""What depends on the tokens of a step alone, every count of them, filled as asked.
+"""What depends on the tokens of a step alone, filled in as asked.
 
-A run of like requests asks for a few counts, a log of unlike ones for all: the more was asked for,
-the more is filled in at once. A count's value does not depend on those beside it.
+The time of a product steps where rows begin another tile, and at some formats differs for rows in
+no multiple of 8. Between two such steps it is nearly straight: of every 32 counts four are
+predicted, two of either kind (`benchmarks/clock_error.py` says what that loses). Of small counts,
+and of those that are padded to captured sizes, all are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import ceil
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +18,25 @@ from tierlab.hwmodels.time.times import SOURCES
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
-PART = 64
-"""Token counts that are predicted in one call, at least."""
-AHEAD = 0.25
-"""Of what is filled in, how much more the next call fills in."""
+PART = 512
+"""Token counts that are filled in by one call, the last in no other: 1 to 512, 513 to 1,024, ..."""
+_BLOCK = 32
+_STEP = 8
+_NODES = np.array([1, _BLOCK - 1, _STEP, _BLOCK])
+"""Of the counts 1 to 32 of a block, those that are predicted."""
+
+
+def _shares() -> Floats:
+    """Return what of each node goes into each count of a block, float64[nodes, counts]."""
+    counts = np.arange(1, _BLOCK + 1)
+    shares = np.zeros((len(_NODES), _BLOCK))
+    for low, mine in ((0, counts % _STEP > 0), (2, counts % _STEP == 0)):
+        way = (counts[mine] - _NODES[low]) / (_NODES[low + 1] - _NODES[low])
+        shares[low, mine], shares[low + 1, mine] = 1.0 - way, way
+    return shares
+
+
+_SHARES = _shares()
 
 
 class DenseTable:
@@ -28,6 +46,8 @@ class DenseTable:
     ----------
     budget
         Most tokens of a step.
+    exact
+        Counts up to which each is predicted by itself, beside the first part's.
     predict
         Token counts int64[n] -> float64[len(SOURCES), n], s.
 
@@ -39,21 +59,31 @@ class DenseTable:
         uint8[parts], which are filled in.
     """
 
-    def __init__(self, budget: int, predict: Callable[[Ints], Floats]) -> None:
-        self._predict = predict
-        self.known = np.zeros(budget // PART + 1, np.uint8)
-        self.seconds = np.empty((len(SOURCES), len(self.known) * PART))
+    def __init__(self, budget: int, exact: int, predict: Callable[[Ints], Floats]) -> None:
+        self._predict, self._exact = predict, max(ceil(exact / PART), 1)
+        self.known = np.zeros(part_of(budget) + 1, np.uint8)
+        self.seconds = np.zeros((len(SOURCES), len(self.known) * PART + 1))
 
     def learn(self, part: int) -> None:
-        """Fill in one part, and the next ones that are not known."""
-        most = max(int(self.known.sum() * AHEAD), 1)
-        parts = part + np.flatnonzero(self.known[part:] == 0)[:most]
-        counts = (parts[:, None] * PART + np.arange(PART)).ravel()
-        self.seconds[:, counts] = self._predict(counts)
-        self.known[parts] = 1
+        """Fill in one part."""
+        first = part * PART
+        into = self.seconds[:, first + 1 : first + PART + 1]
+        if part < self._exact:
+            into[:] = self._predict(first + 1 + np.arange(PART))
+        else:
+            blocks = np.arange(first, first + PART, _BLOCK)
+            found = self._predict((blocks[:, None] + _NODES).ravel())
+            nodes = found.reshape(len(SOURCES), len(blocks), len(_NODES))
+            into[:] = (nodes[..., None] * _SHARES).sum(axis=2).reshape(into.shape)
+        self.known[part] = 1
 
     def at(self, tokens: int) -> Floats:
         """Return the seconds of a step of so many tokens, float64[len(SOURCES)]."""
-        if not self.known[tokens // PART]:
-            self.learn(tokens // PART)
+        if not self.known[part_of(tokens)]:
+            self.learn(part_of(tokens))
         return self.seconds[:, tokens]
+
+
+def part_of(tokens: int) -> int:
+    """Return where a count of tokens, at least one, is learnt."""
+    return (tokens - 1) // PART

@@ -2,10 +2,10 @@
 
 A step is what depends on its number of tokens, what depends on its number of sequences, and the
 attention of its decodes and of its prefill chunks. Each is predicted on a grid when it is first
-asked for and interpolated between the nodes: lengths at eight nodes an octave, counts at all of
-them. Predicted times are nearly piecewise linear in lengths, so the grid costs little accuracy
-(`benchmarks/clock_error.py` says how much; `tests/simulator/serving/test_steptime.py` holds it
-against the time model itself).
+asked for and interpolated between the nodes: lengths at eight nodes an octave, sequences at all
+counts, tokens as `densetable` says. Predicted times are nearly piecewise linear in lengths, so the
+grid costs little accuracy (`benchmarks/clock_error.py` says how much;
+`tests/simulator/serving/test_steptime.py` holds it against the time model itself).
 
 Token counts are padded to captured sizes (`graphs`), and the host adds its share (`hosttime`).
 """
@@ -240,7 +240,8 @@ class StepTimer:
     @cached_property
     def dense(self) -> DenseTable:
         """What depends on the tokens of steps with prefill."""
-        return DenseTable(self.budget, self._dense_s)
+        captured = self.graphs.sizes[-1] if self.graphs.sizes else 0
+        return DenseTable(self.budget, captured, self._dense_s)
 
     def _dense_s(self, tokens: Ints) -> Floats:
         padded = self.graphs.padded(tokens, False)

@@ -33,10 +33,9 @@ _CHUNK = 16384
 _SAME = {"fp16": "bf16"}
 """Dtypes that run on the same kernels at the same rate."""
 _ATTENTION = ("prefill_attention", "decode_attention")
+_ATTENDS = np.array([op in _ATTENTION for op in OPS])
 _PLAIN = np.array([op not in ("gemm", "grouped_gemm", *_ATTENTION) for op in OPS])
 """Operations that one kernel does in every dtype: they move bytes."""
-_WINDOWED = np.array([op in _ATTENTION for op in OPS])
-
 _PRODUCT = ("m", "n", "k")
 _SEQUENCES = ("batch", "q_len", "kv_len", "heads", "kv_heads", "head_dim")
 _SIZES = [COLUMNS.index(name) for name in (*_PRODUCT, *_SEQUENCES)]
@@ -104,10 +103,10 @@ class Silicon:
         and values first (`prefill`, `decode`); MLA's time kernels alone.
         """
         ops = mixing.ops
-        attention = np.isin(ops.op, [OPS.index(op) for op in _ATTENTION])
-        if not attention.any() or is_variant(ops)[attention].any():
+        attention = ops.take(_ATTENDS[ops.op])
+        if not len(attention) or is_variant(attention).any():
             return mixing
-        if (self._member(ops)[attention] < 0).any():
+        if (self._member(attention) < 0).any():
             return mixing
         stays = (ops.op != OPS.index("elementwise")) | (ops.kv_dtype == DTYPES.index("none"))
         return Work(ops.take(stays), mixing.step[stays], mixing.repeat[stays])
@@ -170,7 +169,7 @@ def _code(op: int, dtype: int, kv: int, windowed: bool, variant: bool) -> int:
 
 def _codes(ops: OpTable) -> NDArray[np.int64]:
     """Return one number for all that selects a kernel, int64[n]."""
-    windowed = _WINDOWED[ops.op] & (ops["window"] > 0)
+    windowed = _ATTENDS[ops.op] & (ops["window"] > 0)
     base: NDArray[np.int64] = _BASE[ops.op, ops.dtype, ops.kv_dtype]
     return base + 2 * is_variant(ops) + windowed
 
@@ -181,7 +180,7 @@ def _base(op: int, dtype: int, stored: int) -> int:
         return _code(op, 0, 0, False, False)
     dtype, stored = (DTYPES.index(_SAME.get(DTYPES[d], DTYPES[d])) for d in (dtype, stored))
     stored = stored or dtype
-    if _WINDOWED[op] and stored == DTYPES.index("fp8"):
+    if _ATTENDS[op] and stored == DTYPES.index("fp8"):
         dtype = DTYPES.index("bf16")
     return _code(op, dtype, stored, False, False)
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from tierlab.simulator.serving.axis import nearest
 from tierlab.simulator.serving.chunktable import chunk_lacks
 from tierlab.simulator.serving.decodetable import decodes_lack
-from tierlab.simulator.serving.densetable import PART
+from tierlab.simulator.serving.densetable import part_of
 from tierlab.simulator.serving.engine.keeping import kept
 from tierlab.simulator.serving.engine.state import SOURCES, STEPS, Core
 from tierlab.simulator.serving.lookup import along, finish, over, value
@@ -150,8 +150,8 @@ def mixed_seconds(clock: OpClock, core: Core) -> int:
         lacks = chunk_lacks(clock.chunk_known, clock.queries, clock.keys, batch.tokens[i], past)
         if lacks >= 0:
             return CHUNK * PLACES + lacks
-    if not clock.dense_known[tokens // PART]:
-        return DENSE * PLACES + tokens // PART
+    if not clock.dense_known[part_of(tokens)]:
+        return DENSE * PLACES + part_of(tokens)
     shares = decodes > 0 and len(clock.rules) > 0 and len(core.kept.keys) == 0
     shared = int(clock.rules[SOURCE]) if shares else -1
     for source in range(SOURCES):

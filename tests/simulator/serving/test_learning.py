@@ -8,6 +8,7 @@ from tierlab.hwmodels.time.registry import time_model
 from tierlab.kernels.models.load import load_model
 from tierlab.simulator.scenario.load import validate
 from tierlab.simulator.serving.clocks import OpTimes
+from tierlab.simulator.serving.densetable import DenseTable
 from tierlab.simulator.serving.replica import Replica
 from tierlab.simulator.serving.run import simulate
 from tierlab.simulator.serving.steptime import StepTimer
@@ -80,11 +81,18 @@ def test_what_is_needed_is_filled_in_wherever_it_lies(tables, length):
     assert 1 <= lone.decodes.known.sum() <= 4
 
 
-def test_the_more_token_counts_were_asked_for_the_more_are_filled_in_at_once(tables):
-    dense = tables().dense
-    calls = 0
-    for tokens in range(0, 2048, 64):
-        calls += not dense.known[tokens // 64]
-        dense.at(tokens)
-    assert calls < 16
-    assert dense.known[:-1].all()
+@pytest.mark.parametrize("captured", [0, 600])
+def test_token_counts_are_predicted_or_lie_between_two_of_their_kind(captured):
+    """Steps of 64 rows, odd rows slower: the table says what is asked. Small counts step at will."""
+
+    def predict(counts):
+        asked.append(len(counts))
+        tiles = np.ceil(counts / 64)
+        small = np.where(counts <= max(captured, 512), np.sin(counts), 0.0)
+        return np.stack([tiles + 1e-3 * counts + 5.0 * (counts % 8 > 0) + small, tiles, -tiles])
+
+    asked = []
+    table = DenseTable(2048, captured, predict)
+    found = np.stack([table.at(tokens) for tokens in range(1, 2049)], axis=1)
+    assert sum(asked) == (1024 + 128 if captured else 512 + 192)
+    np.testing.assert_allclose(found, predict(np.arange(1, 2049)), rtol=1e-12)
