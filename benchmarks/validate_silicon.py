@@ -30,6 +30,7 @@ from tierlab.hwmodels.time.silicon.fitted import Fitted, stratum
 from tierlab.hwmodels.time.silicon.holdout import ask, score, split
 from tierlab.hwmodels.time.silicon.machine import Machine, machine_of
 from tierlab.hwmodels.time.silicon.measured import Measured
+from tierlab.hwmodels.time.silicon.others import read_others
 from tierlab.hwmodels.time.silicon.pooled import (
     ARCHITECTURE,
     ATTENTION,
@@ -42,6 +43,8 @@ from tierlab.hwmodels.time.silicon.registry import KERNELS
 from tierlab.simulator.cli.calibrate_from import calibrate_from
 
 PLAIN = ("decode_attention", "prefill_attention", "gemm")
+ROWS = "elementwise"
+"""Kernels that only move rows: what quantising 16-bit rows to 8 bits takes stands for all."""
 MLA = ("mla_decode", "mla_prefill")
 """Read of TensorRT-LLM: vLLM's tables hold whole MLA modules."""
 TEACHERS = {"rtx_pro_6000_server": "RTX-PRO-6000"}
@@ -60,7 +63,11 @@ def kernels(tables: Path | None) -> dict[tuple[str, str, str, bool], list[Part]]
     """Return the default kernel of each device, by what it computes."""
     found: dict[tuple[str, str, str, bool], list[Part]] = {}
     for system, name in {**DEVICES, **TEACHERS}.items():
-        for key, part in default_parts(read_system(system, "vllm", None, tables)).items():
+        parts = read_system(system, "vllm", None, tables)
+        if system in DEVICES:
+            others = read_others(system, "vllm", None, tables)
+            parts += [p for p in others if p.key.op == ROWS]
+        for key, part in default_parts(parts).items():
             if system in DEVICES or _teaches(key):
                 found.setdefault(key, []).append((part, machine(name)))
     return found

@@ -65,6 +65,9 @@ class Costs(NamedTuple):
         Of 100 kB of shared memory an SM, how much more it can have under way.
     quantised
         Traffic of queries that are quantised first, bytes an element.
+    softmax
+        Of its time, what products do not hide: warps that take turns hide half (FlashAttention 3,
+        arXiv 2407.08608, section 3.1).
     """
 
     passes: Floats | float = 0.0
@@ -73,6 +76,7 @@ class Costs(NamedTuple):
     slow: float = 1.0
     deep: float = 1.0
     quantised: float = 0.0
+    softmax: float = 1.0
 
 
 def costs(schedule: str, ops: OpTable, machine: Machine) -> Costs:
@@ -82,10 +86,10 @@ def costs(schedule: str, ops: OpTable, machine: Machine) -> Costs:
     slow, deep = (_CLOCK_HZ / machine.clock_hz) ** _HALF, machine.sram_bytes / _SRAM_BYTES
     if schedule == "flash3":
         eight = narrow(ops)
-        return Costs(2.0 if eight else 1.0, _HALF, 1.0, slow, deep, 3.0 if eight else 0.0)
+        return Costs(2.0 if eight else 1.0, _HALF, 1.0, slow, deep, 3.0 if eight else 0.0, _HALF)
     if schedule == "trtllm":
         prefill = bool((ops["q_len"] > 1).any())
-        return Costs(1.0 if prefill else 0.0, _HALF, 0.0, slow, deep)
+        return Costs(1.0 if prefill else 0.0, _HALF, 0.0, slow, deep, softmax=_HALF)
     copied = flash2.copies(ops) if schedule == "flash2" else 0.0
     return Costs(copied, 1.0, 0.0, slow, deep)
 

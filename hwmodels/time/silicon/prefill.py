@@ -7,9 +7,15 @@ include. A tile is some rows of queries against blocks of keys (`_tile`). The sc
   as FlashAttention 3 does (`flash3`);
 - ``packed_whole``: the same, keys never split;
 - ``heads``: each query head has its own tiles (FlashAttention 2);
-- ``flash2``, ``trtllm``: ``heads`` as well, the latter with blocks of 128 keys;
+- ``flash2``: ``heads`` in tiles of 64 queries, as the splitting kernel has that paged caches take;
+- ``trtllm``: ``heads`` as well, with blocks of 128 keys;
 - ``flash3``, ``flashinfer``: ``packed``; all four with what else their kernels cost (`engines`);
 - ``engine``: of these four, what vLLM runs on a machine.
+
+A block takes the tensor cores' time and the softmax's, which an SM's other units need whatever the
+rate of its tensor cores: constants of an A100 or RTX PRO 6000 so hold on a card with a quarter of
+the one's rate and half of the other's. One set that stands for several kernels (``engine``) leaves
+it in the share of the peak: what they hide of it differs.
 """
 
 from __future__ import annotations
@@ -62,7 +68,8 @@ PARAMETERS: dict[str, Parameter] = {
     "power": Parameter(2.0, 1.02, 9.0, "how well memory and arithmetic overlap: a norm, 1"),
     "heat": Parameter(0.1, 1e-3, 0.6, "what sustained work adds as clocks fall, 1"),
     "heat_ms": Parameter(5.0, 0.5, 30.0, "work after which they have mostly fallen, ms"),
-    **{f"peak{d}": Parameter(0.6, 0.05, 1.5, "of the peak, 1") for d in HEAD_DIMS},
+    "vector": Parameter(0.15, 1e-3, 1.0, "softmax of a score, cycles of an SM", absent=0.0),
+    **{f"peak{d}": Parameter(0.8, 0.05, 1.5, "of the peak, 1") for d in HEAD_DIMS},
     **{f"tile{d}": Parameter(1500.0, 10.0, 80000.0, "a tile, ns") for d in HEAD_DIMS},
 }
 
@@ -128,17 +135,19 @@ def _ends(ops: OpTable, span: Floats, wide: Floats) -> Floats:
 
 def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
     """Return the time of each call, float64[n]."""
-    schedule = _resolved(schedule, ops, machine)
+    several, schedule = schedule == ENGINE, _resolved(schedule, ops, machine)
     costs = engines.costs(schedule, ops, machine)
     grid = _grid(ops, machine.sms, schedule, p)
     binds = reach(ops)[1] * costs.windows
     waves = grid.tiles * grid.splits / machine.sms
-    shared = 1.0 - np.minimum(1.0, machine.sms / grid.tiles)
-    busiest = np.maximum(grid.longest, grid.total / machine.sms + p["tail"] * grid.longest * shared)
+    last = _last(grid, waves, schedule, p) * grid.longest
+    busiest = np.maximum(grid.longest, grid.total / machine.sms + last)
     blocks = np.where(waves <= 1.0, grid.longest, busiest)
     dim = ops["head_dim"]
     flops = 4.0 * grid.area * dim
     block_s = flops * machine.sms / machine.peak("bf16") / by_head_dim(dim, p, "peak")
+    softmax = 0.0 if several else costs.softmax
+    block_s = block_s + grid.area * (p["vector"] * softmax / machine.clock_hz)
     fixed_ns = costs.slow * by_head_dim(dim, p, "tile") * (1.0 + p["window_tile"] * binds)
     whole = np.maximum(waves + p["whole"] * (np.ceil(waves) - waves), 1.0)
     fixed_ns = fixed_ns * (1.0 + p["overlap"] * (whole - 1.0))
@@ -157,6 +166,20 @@ def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
     start_us = start_us + p["wide_us"] * np.log2(np.minimum(machine.sms, grid.tiles))
     total: Floats = work_s + start_us * 1e-6
     return total
+
+
+def _last(grid: _Grid, waves: Floats, schedule: str, p: Values) -> Floats:
+    """Return what the last SM has beyond the mean, of the longest tile, float64[n].
+
+    FlashAttention 2 hands out tiles in order: tiles as long as each other, as behind a long past,
+    make whole waves.
+    """
+    tail: Floats = p["tail"] * (1.0 - np.minimum(1.0, grid.splits / waves))
+    if schedule != "flash2":
+        return tail
+    each = np.minimum(grid.total / (grid.tiles * grid.longest), 1.0)
+    unlike = np.minimum(2.0 * (1.0 - each), 1.0)
+    return unlike * tail + (1.0 - unlike) * p["whole"] * (np.ceil(waves) - waves) * each
 
 
 def _store_s(ops: OpTable, machine: Machine, p: Values) -> Floats:

@@ -23,7 +23,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tierlab.hwmodels.time.silicon import flash3
+from tierlab.hwmodels.time.silicon import engines, flash3
 from tierlab.hwmodels.time.silicon.fitted import Fitted
 from tierlab.hwmodels.time.silicon.kernel import Floats, by_head_dim, reach
 from tierlab.hwmodels.time.silicon.machine import Machine
@@ -136,7 +136,9 @@ def _packed(prefill: Fitted, machine: Machine, ops: OpTable) -> _Tiles:
     high, wide = (float(x[0]) for x in flash3.tile(ops))
     group, dim = float(ops["heads"][0] / ops["kv_heads"][0]), ops["head_dim"]
     peak = machine.peak("bf16") * float(by_head_dim(dim, prefill.parameters, "peak")[0])
-    block_s = 4.0 * high * wide * float(dim[0]) * machine.sms / peak
+    softmax_s = prefill.parameters["vector"] / machine.clock_hz
+    shown = engines.costs(prefill.schedule, ops, machine).softmax
+    block_s = high * wide * (4.0 * float(dim[0]) * machine.sms / peak + shown * softmax_s)
     tile_s = float(by_head_dim(dim, prefill.parameters, "tile")[0]) * 1e-9
     lanes = float(ops["kv_heads"][0]) * np.ceil(group / high)
     return _Tiles(high / group, lanes, block_s, tile_s, wide, 0.0, 1.0, WHOLE_SHARE)

@@ -99,3 +99,34 @@ def test_flash2_prefill_has_tiles_of_64_queries():
     one, two, whole = KERNELS["prefill_attention"].seconds(ops, gpu("L40S"), "flash2", p)
     assert two > 1.8 * one
     assert whole == pytest.approx(two, rel=0.02)
+
+
+def chunk(batch, q_len, kv_len):
+    return OpTable.build(
+        "prefill_attention", "bf16", "bf16", batch=batch, q_len=q_len, kv_len=kv_len,
+        heads=32, kv_heads=1, head_dim=128,
+    )  # fmt: skip
+
+
+def test_softmax_takes_its_time_whatever_the_rate_of_the_tensor_cores():
+    """It is one more share of a block on every card, and no share where it is of several."""
+    l40s, rtx = gpu("L40S"), gpu("RTX-4090")
+    names = KERNELS["prefill_attention"].parameters
+    plain = {k: v.start for k, v in names.items()} | {"vector": 1e-3, "heat": 1e-3}
+    ops, seconds = chunk(64, 2048, 2048), KERNELS["prefill_attention"].seconds
+    for schedule, more in (("flash2", 0.5), ("engine", 0.0)):
+        extra = [
+            (seconds(ops, m, schedule, plain | {"vector": 0.501}) - seconds(ops, m, schedule, plain))
+            * m.sms * m.clock_hz / (64 * 32 * 2048 * 2048 / 2)
+            for m in (l40s, rtx)
+        ]  # fmt: skip
+        assert extra == pytest.approx([more] * 2, rel=0.15)
+
+
+def test_flash2_tiles_behind_a_long_past_make_whole_waves():
+    """32 heads x 8 tiles fill 128 SMs twice; one tile more a head is a third wave."""
+    p = {k: v.start for k, v in KERNELS["prefill_attention"].parameters.items()} | {"whole": 1.0}
+    ops = chunk(1, [128, 256, 512, 513], 65536)
+    one, same, two, three = KERNELS["prefill_attention"].seconds(ops, gpu("RTX-4090"), "flash2", p)
+    assert same == pytest.approx(one, rel=0.03)
+    assert [two / one, three / one] == pytest.approx([2.0, 3.0], rel=0.05)
