@@ -5,8 +5,9 @@ python benchmarks/bench_serving.py [--peer AISIMULATE | --mooncake TRACE | --gro
 Poisson arrivals of 1,024-token prompts and 256-token answers at 5 a second, Qwen3-32B in fp8 on one
 H200, by the roofline's times. Prints wall time at 2,000 and 20,000 requests and the marginal cost
 between them, and where AISIMULATE (the path of its command) is given the ratio of both, measured in
-turns. The others print the Mooncake conversation trace on eight replicas, the cost of a request up to 1,000,000, and what
-kernel models cost beside the roofline, in turns and in seconds of processor time.
+turns. The others print the Mooncake conversation trace on eight replicas, the cost of a request up
+to 1,000,000, and what kernel models cost beside the roofline, in turns and in seconds of processor
+time.
 """
 
 import json
