@@ -40,4 +40,4 @@ def _part(share: float) -> str:
     """Return a share without a nought for what is there, or a whole for what is not all."""
     if share < 0.0005:
         return "under 0.1%"
-    return f"{min(share, 0.9995) if share < 1.0 - 1e-9 else share:.1%}"
+    return f"{min(share, 0.999) if share < 1.0 - 1e-9 else share:.1%}"
