@@ -6,8 +6,8 @@ Poisson arrivals of 1,024-token prompts and 256-token answers at 5 a second, Qwe
 H200, by the roofline's times. Prints wall time at 2,000 and 20,000 requests and the marginal cost
 between them, and where AISIMULATE (the path of its command) is given the ratio of both, measured in
 turns. The others print the Mooncake conversation trace on eight replicas, and the cost of a request
-up to 1,000,000. --clocks prints what kernel models cost beside the roofline, in turns and in seconds
-of processor time: of the Poisson arrivals, or of the trace.
+up to 1,000,000. --clocks prints what kernel models cost beside the roofline, in turns and in
+seconds of processor time: of the Poisson arrivals, or of the trace.
 """
 
 import json

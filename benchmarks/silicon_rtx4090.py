@@ -13,7 +13,7 @@ from pathlib import Path
 import click
 import numpy as np
 from ablation_rtx4090 import scenario
-from measured_rtx4090 import SHORT_S, Simulated, apart, early
+from measured_rtx4090 import SHORT_S, Simulated, apart, changed, early
 
 from tierlab.hwmodels.time.silicon.make import DATASHEET_FILE
 from tierlab.simulator.comparison.measured import read_measured
@@ -43,9 +43,9 @@ WIDE = 0.15
 """What the clocks that nobody fitted on this GPU aim at."""
 
 
-def simulated(folder: Path, clock: str) -> Simulated:
-    """Run the scenario with another clock."""
-    plain = scenario(folder, {})
+def simulated(folder: Path, clock: str, first_launch_s: float) -> Simulated:
+    """Run the scenario with another clock, and a first launch that blocks so long."""
+    plain = changed(scenario(folder, {}), first_launch_s, ragged=False)
     time = plain.time.model_copy(update={"model": clock.format(folder)})
     made = plain.model_copy(update={"time": time})
     parts, trace = build(made), load_workload(made.workload, made.seed)
@@ -80,11 +80,17 @@ def rates(runs: list[Simulated], seen: Timeline) -> None:
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
 def main(folder: Path) -> None:
-    """Print the table; FOLDER is the measured run's data."""
-    runs = [simulated(folder, clock) for clock in CLOCKS.values()]
+    """Print the tables; FOLDER is the measured run's data."""
     measured = read_measured(folder / "requests.jsonl")
     seen = read_timeline(folder / "timeseries.csv")
     seen = seen.shifted(clock_offset(seen, measured))
+    blocked_s = float(measured.entered_s[1])
+    for first_launch_s in (0.0, blocked_s):
+        print(f"\nFirst launch blocked for {first_launch_s:.3f} s:\n")
+        table([simulated(folder, c, first_launch_s) for c in CLOCKS.values()], measured, seen)
+
+
+def table(runs: list[Simulated], measured: Served, seen: Timeline) -> None:
     print(f"| figure | measured | {' | '.join(CLOCKS)} | 1.5 x tolerance |")
     print(f"|---|---|{'---|' * len(CLOCKS)}---|")
     latencies(runs, measured)
