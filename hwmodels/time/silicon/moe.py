@@ -8,6 +8,8 @@ once, from L2 where a layer's weights stay there between calls. The schedules:
   every expert's last tile is whole, or only its first must be;
 - ``layer``: as ``padded``, a share of the time that both products of a layer take (`moe_layer`):
   public tables hold a whole layer, which is shared out as the work is, two to one with a gate;
+- ``cutlass``: as ``layer``, with tiles of 128 that take the longer the less they are filled, as
+  FlashInfer's on Hopper (8 experts of 14,336: 2.2 ms with 64 rows each, 0.96 ms with 128);
 - ``triton``, ``blocked``, ``marlin``: as ``layer``, with vLLM's tiles (`moe_tiles`).
 """
 
@@ -47,6 +49,7 @@ PARAMETERS: dict[str, Parameter] = {
     "peak": Parameter(0.6, 0.02, 1.1, "of the peak, with the highest tile, 1"),
     "small": Parameter(0.3, 0.01, 1.5, "how it falls with a tile's height: a power, 1"),
     "tile_us": Parameter(1.0, 0.01, 30.0, "a tile's start and end, us"),
+    "part": Parameter(0.5, 1e-3, 5.0, "how much longer a tile takes by its missing rows, 1", 1e-3),
     "whole": Parameter(0.5, 1e-3, 1.0, "how whole waves are, 1"),
     "hbm_eff": Parameter(0.8, 0.1, 1.05, "of the memory's bandwidth, 1"),
     "sm_gbs": Parameter(50.0, 1.0, 800.0, "what one SM draws from memory, GB/s"),
@@ -77,6 +80,8 @@ class _Batch:
         self.height, self.width = tiles(ops, machine, schedule, self.rows, self.of.inner)
         high = self.rows / self.height
         self.high = np.maximum(high, 1.0) if schedule == "packed" else np.ceil(high)
+        if schedule == "cutlass":
+            self.high = self.high + p["part"] * (self.high - high)
         self.peak = np.array([machine.peak(d) for d in DTYPES])[ops.dtype] * p["peak"]
         self.stored, self.wide = weight_bytes(ops), DTYPE_BYTES[ops.dtype]
         self.miss = self._miss()
@@ -248,7 +253,7 @@ def _tiles_of(taken: Tiles, rows: Floats, n: Floats) -> Floats:
     return found
 
 
-_ROUTED = (*_ALONE, "layer", *VLLM)
+_ROUTED = (*_ALONE, "layer", "cutlass", *VLLM)
 GROUPED_GEMM = Kernel("grouped_gemm", _ROUTED, PARAMETERS, seconds, coordinates, features)
 BATCHED_GEMM = Kernel("grouped_gemm", _ALONE, PARAMETERS, seconds, coordinates, features)
 """Every row visits every matrix: MLA's absorbed products, scores of heads; nothing is routed."""

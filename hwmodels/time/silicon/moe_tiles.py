@@ -77,6 +77,8 @@ def tiles(ops: OpTable, machine: Machine, schedule: str, rows: Floats, inner: Fl
     if schedule in BY_MEAN:
         mean = tokens * ops["top_k"] / np.maximum(ops["experts"], 1.0)
         return Tiles(_first(mean, BY_MEAN[schedule]), wide)
+    if schedule == "cutlass":
+        return Tiles(wide, wide)
     return Tiles(_first(rows, ROWS), wide)
 
 

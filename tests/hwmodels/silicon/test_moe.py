@@ -10,7 +10,7 @@ import pytest
 from tierlab.hwmodels.time.silicon import moe_tiles
 from tierlab.hwmodels.time.silicon.measured import KernelKey, Measured
 from tierlab.hwmodels.time.silicon.moe import GROUPED_GEMM, read
-from tierlab.hwmodels.time.silicon.moe_layer import UNGATED, WIDTHS, inward, layer
+from tierlab.hwmodels.time.silicon.moe_layer import UNGATED, WIDTHS, inward, layer, padded
 from tierlab.hwmodels.time.silicon.moe_tiles import Tuned, tiles
 from tierlab.hwmodels.time.silicon.others import moe
 from tierlab.hwmodels.time.silicon.places import Places
@@ -53,7 +53,9 @@ def test_experts_without_a_gate_have_products_of_one_size():
     assert of.share.tolist() == [0.5, 0.5]
 
 
-@pytest.mark.parametrize("schedule", ["layer", "triton", "blocked", "marlin"])
+@pytest.mark.parametrize(
+    "schedule", ["layer", "cutlass", "triton", "blocked", "marlin", "marlin_whole", "trtllm"]
+)
 def test_the_shares_of_a_layer_add_up_and_are_two_to_one(schedule, machine):
     times = GROUPED_GEMM.seconds(products([1, 64, 4096]), machine, schedule, START)
     np.testing.assert_allclose(times[:3], 2.0 * times[3:])
@@ -147,3 +149,31 @@ def test_places_are_those_of_the_known_numbers():
     asked = np.concatenate([known, known + 1, [0, 2**41]])
     expected = [int(np.flatnonzero(known == a)[0]) if a in known else -1 for a in asked]
     assert Places(known.tolist())(asked).tolist() == expected
+
+
+def test_a_tile_that_is_half_empty_may_take_longer_than_a_full_one(machine):
+    """256 tokens of 2 on 8 experts are 64 rows each, 512 are 128: a tile each."""
+    ops = products([256, 512], 4096, 14336, experts=8, top_k=2)
+    slow = START | {"part": 3.0}
+    half, full = GROUPED_GEMM.seconds(ops, machine, "cutlass", slow)[:2]
+    assert half > 1.5 * full
+    half, full = GROUPED_GEMM.seconds(ops, machine, "layer", slow)[:2]
+    assert half <= full
+
+
+@pytest.mark.parametrize(
+    ("schedule", "inner", "outer"),
+    [
+        ("layer", 192, 2880),
+        ("marlin_whole", 256, 3072),
+        ("trtllm", 256, 3072),
+        ("marlin", 180, 2880),
+    ],
+)
+def test_mxfp4_weights_are_padded_to_what_the_kernel_takes(schedule, inner, outer):
+    shape = {"m": 4.0, "experts": 128, "top_k": 4}
+    ops = OpTable.build("grouped_gemm", "bf16", "fp4", n=[360, 2880], k=[2880, 180], **shape)
+    of = padded(layer(ops), ops, schedule)
+    assert (of.inner.tolist(), of.outer.tolist()) == ([inner] * 2, [outer] * 2)
+    other = OpTable.build("grouped_gemm", "bf16", "bf16", n=360, k=2880, **shape)
+    assert padded(layer(other), other, schedule) == layer(other)
