@@ -180,15 +180,19 @@ def _open(name: str, shelf: str, where: str) -> tuple[Path, Table]:
 def _find(name: str, shelf: str, where: str) -> Path:
     shelves = ("systems", "devices") if shelf.startswith("systems") else (shelf,)
     for folder in shelves:
-        path = HERE / folder / f"{fold(name)}.toml"
-        if path.is_file():
-            return path
+        if fold(name) in _shelf(folder):
+            return _shelf(folder)[fold(name)]
     known = {alias: path for alias, path in _aliases() if path.parent.name in shelves}
     for alias, path in known.items():
         if fold(alias) == fold(name):
             return path
     what = {"devices": "device", "links": "link"}.get(shelf, "hardware")
     raise BadInput(where, f"unknown {what} {name!r}", f"{near(name, known)} (or a path to a .toml)")
+
+
+@lru_cache(maxsize=len(_SHELVES))
+def _shelf(folder: str) -> dict[str, Path]:
+    return {path.stem: path for path in (HERE / folder).glob("*.toml")}
 
 
 @lru_cache(maxsize=1)

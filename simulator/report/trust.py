@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
+from tierlab.hwmodels.time.times import ROOFLINE
 from tierlab.simulator.report.figures import shown
 from tierlab.simulator.report.read import RunData
 
 FEW = 20
 """Requests beyond a p99 below which it is a matter of chance."""
+MUCH = 0.2
+"""Share of a step's time from which on a reader is told."""
 _WORKLOAD = ("workload", "seed", "model")
 
 
@@ -67,6 +71,7 @@ def _of_one(run: RunData) -> Iterator[str]:
             f"the queue grows: requests of the last quarter waited {growth:.1f} times as long as "
             "those of the second. The latencies depend on how long the log is."
         )
+    yield from _extrapolated(summary.get("times") or {})
     if outside := run.summary.get("copies", {}).get("outside"):
         yield (
             f"{shown(outside, 'share')} of the copied bytes came in pieces of sizes or depths that "
@@ -74,6 +79,23 @@ def _of_one(run: RunData) -> Iterator[str]:
         )
     if run.figures.get("usd_total") is None:
         yield "the hardware has no price, so there is no cost."
+
+
+def _extrapolated(times: Mapping[str, Any]) -> Iterator[str]:
+    """Say where typical steps rest on shapes that were not measured, or on the roofline."""
+    for name in ("prefill", "decode"):
+        step = times.get(name) or {"outside": 0.0, "origins": {}}
+        if step["outside"] > MUCH:
+            yield (
+                f"{shown(step['outside'], 'share')} of the time of a typical {name} step is of "
+                "shapes that were not measured: it is extrapolated, and its band is a guess."
+            )
+        plain = step["origins"].get(ROOFLINE, 0.0)
+        if MUCH < plain < 1.0:
+            yield (
+                f"{shown(plain, 'share')} of the time of a typical {name} step is the "
+                "roofline's, for operations without a kernel model."
+            )
 
 
 def _growth(run: RunData) -> float | None:
