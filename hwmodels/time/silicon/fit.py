@@ -202,12 +202,17 @@ def _leftover(
         return trees(rows_of(features, out), formula[out])
 
     said = unseen(fold, learn)
-    worse = np.median(np.abs(residuals - said)) > np.median(np.abs(residuals))
+    worse = _typical(residuals - said) > _typical(residuals)
     if worse and data.groups().max() + 1 >= FEWEST_GROUPS:
         return None, spread_bands(features, residuals, formula, fold, how.seed)
     left, predicted = residuals - said, formula * np.exp(said)
     band = spread_bands(features, left, predicted, fold, how.seed, NARROWER)
     return grow_by_time(features, residuals, formula, boosting, how.seed), band
+
+
+def _typical(errors: Floats) -> float:
+    """Return the geometric mean of median and 90% quantile of the sizes: both count."""
+    return float(np.sqrt(np.prod(np.quantile(np.abs(errors), (0.5, 0.9)))))
 
 
 def fit_all(

@@ -32,8 +32,12 @@ UNSURE = 0.3
 78% of an RTX 4090's (LLMServingSim's ``skew.csv``) are within."""
 UNSEEN = 2.0 * UNSURE
 """The same where no ragged batch was measured; an assumption (2026-11-21)."""
-_WIDTHS = np.array([[1.0], [1.5]])
-"""Of a row's band, within and beyond what was measured; the latter an assumption (2026-11-21)."""
+WIDER = 1.5
+WIDER_AN_OCTAVE = 1.25
+"""How many times as wide a band is just outside what was measured, and more for each octave. Fitted
+without the one to four largest octaves of queries, keys or rows, 80% of what these took lay within
+1.3-2.3 times the band half an octave out, 1.4-3.3 one out, 2.3-6.1 three out (seven kernels of H200,
+L40S and B200, 2026-11-21; docs/results/silicon.md). Decode fitted up to 16 sequences needs more."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,9 +114,10 @@ class Fitted:
         factor, width = self._learnt(ops, machine, seconds)
         if factor is not None:
             seconds = seconds * np.exp(factor * np.exp2(-far))
-        place = beyond.astype(np.intp), stratum(seconds)
-        scale = 1.0 if width is None else np.exp(width)
-        low, high = ((np.log(b) * _WIDTHS)[place] * scale for b in (self.bands.p10, self.bands.p90))
+        scale = np.where(beyond, WIDER + WIDER_AN_OCTAVE * far, 1.0)
+        scale = scale if width is None else scale * np.exp(width)
+        place = stratum(seconds)
+        low, high = (np.log(b)[place] * scale for b in (self.bands.p10, self.bands.p90))
         if ops["kv_len_spread"].any():
             unsure = self._unsure(ops, machine, formula_s)
             low, high = -np.hypot(low, unsure), np.hypot(high, unsure)
