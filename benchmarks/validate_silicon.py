@@ -2,21 +2,24 @@
 
     python benchmarks/validate_silicon.py [--tables DIR] datasheet [--write FILE] [--op OP]
     python benchmarks/validate_silicon.py [--tables DIR] points
+    python benchmarks/validate_silicon.py [--tables DIR] beyond
     python benchmarks/validate_silicon.py [--tables DIR] ship FOLDER
     python benchmarks/validate_silicon.py [--tables DIR] others FOLDER
 
-Held-out shapes of calibrated models are `tierlab validate`. `datasheet` leaves out an
-architecture as a whole and writes the constants of all; `points` shows the held-out error against
-the number of measurements fitted; `ship` writes the calibrations of the five devices, `others` only
-adds to them what is not plain attention or GEMM. The tables are those of the PyPI package
-aiconfigurator-core (Apache-2.0; 0.12.0 was used), installed, or unpacked into DIR.
-docs/results/silicon.md keeps the output.
+Held-out shapes of calibrated models are `tierlab validate`. `datasheet` leaves out an architecture
+as a whole and writes the constants of all; `points` shows the held-out error against the number of
+measurements fitted; `beyond` fits without the largest octaves of a size and shows what these take,
+by how far out they are; `ship` writes the calibrations of the five devices, `others` only adds to
+them what is not plain attention or GEMM. The tables are those of the PyPI package aiconfigurator-
+core (Apache-2.0; 0.12.0 was used), installed, or unpacked into DIR. docs/results/silicon.md keeps
+the output.
 """
 
 from __future__ import annotations
 
 import argparse
 import datetime
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -26,8 +29,8 @@ from tierlab.hwmodels.device import Gpu
 from tierlab.hwmodels.time.silicon.aiconfigurator import DEVICES, read_system
 from tierlab.hwmodels.time.silicon.calibration import ANY_DEVICE, Calibration, dump
 from tierlab.hwmodels.time.silicon.fit import Options, fit
-from tierlab.hwmodels.time.silicon.fitted import Fitted, stratum
-from tierlab.hwmodels.time.silicon.holdout import ask, score, split
+from tierlab.hwmodels.time.silicon.fitted import WIDER, WIDER_AN_OCTAVE, Fitted, stratum
+from tierlab.hwmodels.time.silicon.holdout import FEWEST, ask, score, split
 from tierlab.hwmodels.time.silicon.machine import Machine, machine_of
 from tierlab.hwmodels.time.silicon.measured import Measured
 from tierlab.hwmodels.time.silicon.others import read_others
@@ -50,6 +53,23 @@ MLA = ("mla_decode", "mla_prefill")
 TEACHERS = {"rtx_pro_6000_server": "RTX-PRO-6000"}
 """System of the package -> device, beside those with a calibration: see `_teaches`."""
 COUNTS = (50, 200, 1000, 40000)
+_FA3 = "vllm_flash_attn_fa3"
+BEYOND = (
+    ("h200_sxm", f"prefill_attention bf16 {_FA3}", "q_len", 1024),
+    ("h200_sxm", f"prefill_attention bf16 {_FA3}", "q_len", 4096),
+    ("h200_sxm", f"decode_attention bf16 {_FA3}", "kv_len", 2048),
+    ("h200_sxm", f"decode_attention bf16 {_FA3}", "kv_len", 16384),
+    ("h200_sxm", f"decode_attention bf16/fp8 {_FA3}", "batch", 64),
+    ("h200_sxm", "gemm bf16 torch.nn.functional.linear", "m", 512),
+    ("h200_sxm", "gemm bf16 torch.nn.functional.linear", "m", 4096),
+    ("l40s", "prefill_attention bf16 vllm_flash_attn_fa2", "q_len", 1024),
+    ("l40s", "prefill_attention bf16 vllm_flash_attn_fa2", "q_len", 4096),
+    ("b200_sxm", "prefill_attention bf16 vllm_flashinfer_trtllmprefill", "q_len", 2048),
+    ("b200_sxm", "gemm fp8 cutlassfp8scaledmmlinearkernel", "m", 1024),
+)
+"""System, kernel, and a size with the most that is fitted."""
+FOR_BEYOND = 8000
+OCTAVES = (0.0, 0.6, 1.2, 2.2, 3.2, 9.0)
 
 
 def machine(name: str) -> Machine:
@@ -130,6 +150,32 @@ def points(tables: Path | None) -> None:
                 print(f"| {what} | {cells} |", flush=True)
 
 
+def beyond(tables: Path | None) -> None:
+    print("| device | kernel | fitted up to | octaves out | rows | median | p90 | in band", end=" ")
+    print("| 80% within, times the band |\n" + "|---" * 9 + "|")
+    for system, label, column, most in BEYOND:
+        device = machine(DEVICES[system])
+        parts = read_system(system, "vllm", None, tables)
+        part = next(p for p in parts if p.key.label() == label)
+        inside = part.ops[column] <= most
+        model = fit(part.take(inside), device, Options(points=FOR_BEYOND))
+        unseen = part.take(~inside)
+        said = model.predict(unseen.ops, device)
+        far = model.outside(unseen.ops)
+        left = np.log(unseen.seconds / said.seconds)
+        edge = np.log(np.where(left > 0, said.p90, said.p10) / said.seconds)
+        needed = left / edge * (WIDER + WIDER_AN_OCTAVE * far)
+        for low, high in pairwise(OCTAVES):
+            mine = (far > low) & (far <= high)
+            if mine.sum() < FEWEST:
+                continue
+            size = np.abs(np.expm1(-left[mine]))
+            shares = (np.median(size), np.quantile(size, 0.9), (left / edge <= 1.0)[mine].mean())
+            shown = " | ".join(f"{100 * s:.0f}%" for s in shares)
+            where = f"{device.name} | {label} | {column} = {most:,} | {low:g}-{high:g}"
+            print(f"| {where} | {mine.sum():,} | {shown} | {np.quantile(needed[mine], 0.8):.1f} |")
+
+
 def ship(tables: Path | None, folder: Path) -> None:
     for system, name in DEVICES.items():
         target = folder / f"{name.lower()}.json"
@@ -152,7 +198,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--tables", type=Path)
-    parser.add_argument("what", choices=("datasheet", "points", "ship", "others"))
+    parser.add_argument("what", choices=("datasheet", "points", "beyond", "ship", "others"))
     parser.add_argument("folder", type=Path, nargs="?", default=Path("hwmodels/calibration"))
     parser.add_argument("--write", type=Path)
     parser.add_argument("--op", help="datasheet of one operation; what is written holds no other")
@@ -161,6 +207,8 @@ def main() -> None:
         datasheet(given.tables, given.write, given.op)
     elif given.what == "points":
         points(given.tables)
+    elif given.what == "beyond":
+        beyond(given.tables)
     elif given.what == "others":
         others(given.tables, given.folder)
     else:

@@ -34,10 +34,12 @@ UNSEEN = 2.0 * UNSURE
 """The same where no ragged batch was measured; an assumption (2026-11-21)."""
 WIDER = 1.5
 WIDER_AN_OCTAVE = 1.25
-"""How many times as wide a band is just outside what was measured, and more for each octave. Fitted
-without the one to four largest octaves of queries, keys or rows, 80% of what these took lay within
-1.3-2.3 times the band half an octave out, 1.4-3.3 one out, 2.3-6.1 three out (seven kernels of H200,
-L40S and B200, 2026-11-21; docs/results/silicon.md). Decode fitted up to 16 sequences needs more."""
+"""How many times as wide a band is just outside what was measured, and more for each octave.
+
+Fitted without the largest octaves of queries, keys or rows, 80% of what these took lay within 1.3
+to 2.3 times the band half an octave out, 1.4 to 3.3 one out and 2.3 to 6.1 three out (2026-11-21,
+`benchmarks/validate_silicon.py beyond`). Decode fitted up to 16 sequences alone needs more.
+"""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,7 +111,7 @@ class Fitted:
         What the trees say counts half as much for each octave outside the range: far away the
         formula stands alone, and its band is wider.
         """
-        formula_s, far = self.formula_s(ops, machine), self._outside(ops)
+        formula_s, far = self.formula_s(ops, machine), self.outside(ops)
         seconds, beyond = formula_s, far > BEYOND
         factor, width = self._learnt(ops, machine, seconds)
         if factor is not None:
@@ -164,7 +166,7 @@ class Fitted:
         """Return the times of the formula alone, s, float64[n]."""
         return self.kernel.seconds(ops, machine, self.schedule, self.parameters)
 
-    def _outside(self, ops: OpTable) -> Floats:
+    def outside(self, ops: OpTable) -> Floats:
         """Return how far a row lies outside the range, in its farthest coordinate, float64[n]."""
         at, far = self.kernel.coordinates(ops), np.zeros(len(ops))
         for name, (low, high) in self.ranges.items():
