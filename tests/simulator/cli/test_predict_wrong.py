@@ -137,7 +137,7 @@ def profile(folder) -> None:
     )
     dense = [f"{layer},{n},{90 + n}" for layer in ("o_proj", "act_fn") for n in counts]
     (folder / "dense.csv").write_text("\n".join(["layer,tokens,time_us", *dense]))
-    (folder / "per_sequence.csv").write_text("layer,sequences,time_us\n")
+    (folder / "per_sequence.csv").write_text("layer,sequences,time_us\nlm_head,1,600.0\n")
     attention = [f"0,0,{n},1024,{10 + n}" for n in counts] + [f"{n},0,0,0,{9 + n}" for n in counts]
     head = "prefill_chunk,kv_prefill,n_decode,kv_decode,time_us"
     (folder / "attention.csv").write_text("\n".join([head, *attention]))
