@@ -25,11 +25,14 @@ from tierlab.simulator.serving.run import serve
 from tierlab.simulator.workload import load_workload
 
 CLOCKS = {
-    "profile tables": "profile:{}",
-    "fitted kernels": "silicon",
-    "datasheet": f"silicon:{DATASHEET_FILE}",
-    "roofline": "roofline",
+    "profile tables, lengths as the mean": ("profile:{}", False),
+    "fitted kernels, lengths as the mean": ("silicon", False),
+    "profile tables": ("profile:{}", True),
+    "fitted kernels": ("silicon", True),
+    "datasheet": (f"silicon:{DATASHEET_FILE}", True),
+    "roofline": ("roofline", False),
 }
+"""Column -> time model, and whether unlike lengths in a batch count (``time.ragged``)."""
 FIGURES = (
     ("prefill service, mean", "service_s", np.mean, 0.075, 1e3, " ms"),
     ("prefill service, median", "service_s", np.median, 0.075, 1e3, " ms"),
@@ -43,10 +46,11 @@ WIDE = 0.15
 """What the clocks that nobody fitted on this GPU aim at."""
 
 
-def simulated(folder: Path, clock: str, first_launch_s: float) -> Simulated:
+def simulated(folder: Path, clock: tuple[str, bool], first_launch_s: float) -> Simulated:
     """Run the scenario with another clock, and a first launch that blocks so long."""
-    plain = changed(scenario(folder, {}), first_launch_s, ragged=False)
-    time = plain.time.model_copy(update={"model": clock.format(folder)})
+    model, ragged = clock
+    plain = changed(scenario(folder, {}), first_launch_s, ragged=ragged)
+    time = plain.time.model_copy(update={"model": model.format(folder)})
     made = plain.model_copy(update={"time": time})
     parts, trace = build(made), load_workload(made.workload, made.seed)
     return Simulated(serve(made, parts, trace), parts)

@@ -52,7 +52,7 @@ def _times(
     """Return the time model of operations, and the profile of whole steps where one is named."""
     spec = scenario.time.model
     known = spec.startswith((PROFILE, TIME_MODEL))
-    if scenario.time.ragged is not None and not known:
+    if scenario.time.ragged and not known:
         what = f"{spec!r} does not know unlike lengths"
         raise BadInput("time.ragged", what, "model = silicon or profile:FOLDER")
     if not spec.startswith(PROFILE):
