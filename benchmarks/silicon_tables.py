@@ -1,10 +1,12 @@
 """Tables of docs/results/silicon.md, from what `validate -o` and `table_noise.py --csv` wrote.
 
-    python benchmarks/silicon_tables.py validation.csv... --noise noise.csv [--others]
+    python benchmarks/silicon_tables.py validation.csv... --noise noise.csv --seen seen.csv
 
-Says of each stratum whether it meets the aims, and, where a twin table knows, whether two
-measurements of one shape differ by more than the aim that is missed: no model can do better than
-the table that it is held against. `--others` prints what is neither attention nor a dense product.
+Says of each stratum whether it meets the aims (`meets`), or only its coverage is off (`band`). Where
+errors are over an aim: whether two tables of the chip differ by more than each aim that is missed
+(`noise`: no model can do better than the table that it is held against), else whether a fit that saw
+other rows of the same groups misses them too (`seen`, from `validate_silicon.py seen`: what is left
+does not follow from the shape), else `misses`.
 """
 
 from __future__ import annotations
@@ -18,14 +20,13 @@ PLAIN = ("decode_attention", "prefill_attention", "gemm")
 ERRORS = ("median", "p90", "weighted")
 AIMS = (0.02, 0.06, 0.03)
 FEW_AIMS = (0.03, 0.12, 0.03)
-"""Of the A100, and of what is neither attention nor GEMM."""
+"""Of the A100: few groups were measured."""
 COVERAGE = (0.75, 0.85)
 KEYS = ("device", "kernel", "stratum")
 
 
 def aims(row: dict) -> tuple[float, ...]:
-    few = row["device"] == "A100-80G" or row["op"] not in PLAIN
-    return FEW_AIMS if few else AIMS
+    return FEW_AIMS if row["device"] == "A100-80G" else AIMS
 
 
 def missed(row: dict) -> list[str]:
@@ -38,13 +39,16 @@ def covered(row: dict) -> bool:
 
 
 def verdict(row: dict) -> str:
-    """Return `meets`; `band` where coverage alone is off; `noise` or `misses` for the errors."""
+    """Return `meets`, `band`, `noise`, `seen` or `misses`."""
     over = missed(row)
     if not over:
         return "meets" if covered(row) else "band"
     limits = dict(zip(ERRORS, aims(row), strict=True))
-    known = row["noise_median"] is not None
-    return "noise" if known and all(row[f"noise_{e}"] > limits[e] for e in over) else "misses"
+    for kind in ("noise", "seen"):
+        known = row[f"{kind}_median"] is not None
+        if known and all(round(row[f"{kind}_{e}"], 3) > limits[e] for e in over):
+            return kind
+    return "misses"
 
 
 def percent(value: float) -> str:
@@ -61,10 +65,13 @@ def head(*names: str) -> None:
 
 
 def summary(rows: list[dict]) -> None:
-    head("operation", "strata", "meet all", "coverage alone off", "within the noise", "miss")
+    head(
+        "operation", "strata", "meet all", "coverage alone off", "tables differ by more",
+        "seen groups miss too", "miss",
+    )  # fmt: skip
     for op in (*dict.fromkeys(r["op"] for r in rows), "all"):
         mine = [r["verdict"] for r in rows if op in (r["op"], "all")]
-        counts = [mine.count(v) for v in ("meets", "band", "noise", "misses")]
+        counts = [mine.count(v) for v in ("meets", "band", "noise", "seen", "misses")]
         line([op, str(len(mine)), *map(str, counts)])
     single = {e: sum(e not in missed(r) for r in rows) for e in ERRORS}
     single["coverage"] = sum(map(covered, rows))
@@ -91,14 +98,17 @@ def by_device(rows: list[dict]) -> None:
 def strata(rows: list[dict]) -> None:
     head(
         "device", "kernel", "measured time", "points", "median", "p90", "by time", "bias",
-        "in band", "formula alone", "one run's noise", "verdict",
+        "in band", "formula alone", "one run's noise", "groups seen", "verdict",
     )  # fmt: skip
     for r in rows:
         figures = [r[k] for k in (*ERRORS, "bias", "coverage", "formula_median")]
-        twin = " / ".join(percent(r[f"noise_{e}"]) for e in ERRORS) if r["twin"] else ""
+        beside = [
+            " / ".join(percent(r[f"{kind}_{e}"]) for e in ERRORS) if r[f"{kind}_median"] else ""
+            for kind in ("noise", "seen")
+        ]
         line(
             [r["device"], r["kernel"], r["stratum"], f"{r['points']:,}", *map(percent, figures),
-             twin, r["verdict"]]
+             *beside, r["verdict"]]
         )  # fmt: skip
     print()
 
@@ -112,15 +122,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("validation", type=Path, nargs="+")
     parser.add_argument("--noise", type=Path, required=True)
-    parser.add_argument("--others", action="store_true")
+    parser.add_argument("--seen", type=Path, nargs="+", required=True)
     given = parser.parse_args()
     frame = pl.concat([pl.read_csv(path) for path in given.validation])
-    noise = pl.read_csv(given.noise).rename({e: f"noise_{e}" for e in ERRORS}).drop("pairs")
+    beside = {"noise": pl.read_csv(given.noise)}
+    beside["seen"] = pl.concat([pl.read_csv(path) for path in given.seen])
     frame = frame.with_columns(op=pl.col("kernel").str.split(" ").list.first())
-    plain = pl.col("op").is_in(PLAIN)
-    frame = frame.filter(~plain if given.others else plain)
-    rows = frame.join(noise, on=KEYS, how="left", maintain_order="left").to_dicts()
-    rows = [r | {"verdict": verdict(r)} for r in sorted(rows, key=lambda r: r["op"])]
+    frame = frame.filter(pl.col("op").is_in(PLAIN))
+    for kind, other in beside.items():
+        told = other.select(*KEYS, *(pl.col(e).alias(f"{kind}_{e}") for e in ERRORS))
+        frame = frame.join(told, on=KEYS, how="left", maintain_order="left")
+    rows = [r | {"verdict": verdict(r)} for r in frame.sort("op", maintain_order=True).to_dicts()]
     for part in (summary, by_device, worst, strata):
         part(rows)
 

@@ -3,26 +3,30 @@
     python benchmarks/validate_silicon.py [--tables DIR] datasheet [--write FILE] [--op OP]
     python benchmarks/validate_silicon.py [--tables DIR] points
     python benchmarks/validate_silicon.py [--tables DIR] beyond
+    python benchmarks/validate_silicon.py [--tables DIR] seen --write FILE.csv [--op OP]
     python benchmarks/validate_silicon.py [--tables DIR] ship FOLDER
     python benchmarks/validate_silicon.py [--tables DIR] others FOLDER
 
 Held-out shapes of calibrated models are `tierlab validate`. `datasheet` leaves out an architecture
 as a whole and writes the constants of all; `points` shows the held-out error against the number of
 measurements fitted; `beyond` fits without the largest octaves of a size and shows what these take,
-by how far out they are; `ship` writes the calibrations of the five devices, `others` only adds to
-them what is not plain attention or GEMM. The tables are those of the PyPI package aiconfigurator-
-core (Apache-2.0; 0.12.0 was used), installed, or unpacked into DIR. docs/results/silicon.md keeps
-the output.
+by how far out they are; `seen` leaves out single rows, whose groups the fit saw: no figure of
+merit, but what no model of shapes left out by group can be asked to reach; `ship` writes the
+calibrations of the five devices, `others` only adds to them what is not plain attention or GEMM.
+The tables are those of the PyPI package aiconfigurator-core (Apache-2.0; 0.12.0 was used),
+installed, or unpacked into DIR. docs/results/silicon.md keeps the output.
 """
 
 from __future__ import annotations
 
 import argparse
 import datetime
+from dataclasses import asdict
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 
 from tierlab.hwmodels.catalogue import load_device
 from tierlab.hwmodels.device import Gpu
@@ -30,7 +34,7 @@ from tierlab.hwmodels.time.silicon.aiconfigurator import DEVICES, read_system
 from tierlab.hwmodels.time.silicon.calibration import ANY_DEVICE, Calibration, dump
 from tierlab.hwmodels.time.silicon.fit import Options, fit
 from tierlab.hwmodels.time.silicon.fitted import WIDER, WIDER_AN_OCTAVE, Fitted, stratum
-from tierlab.hwmodels.time.silicon.holdout import FEWEST, ask, score, split
+from tierlab.hwmodels.time.silicon.holdout import FEWEST, PARTS, Row, ask, score, split
 from tierlab.hwmodels.time.silicon.machine import Machine, machine_of
 from tierlab.hwmodels.time.silicon.measured import Measured
 from tierlab.hwmodels.time.silicon.others import read_others
@@ -140,10 +144,10 @@ def points(tables: Path | None) -> None:
     for key, part in default_parts(read_system("h200_sxm", "vllm", None, tables)).items():
         if key[3]:
             continue
-        seen, unseen = split(part)
+        known, unseen = split(part)
         for count in COUNTS:
             for trees in (False, True):
-                model = fit(seen, device, Options(count, trees))
+                model = fit(known, device, Options(count, trees))
                 rows = score(ask(model, unseen, device), unseen, device, model.points)
                 cells = " | ".join(f"{100 * r.median:.1f}% / {100 * r.p90:.1f}%" for r in rows)
                 what = f"{part.key.label()} | {count:,} | {'yes' if trees else 'no'}"
@@ -176,6 +180,21 @@ def beyond(tables: Path | None) -> None:
             print(f"| {where} | {mine.sum():,} | {shown} | {np.quantile(needed[mine], 0.8):.1f} |")
 
 
+def seen(tables: Path | None, target: Path, only: str | None) -> None:
+    found: list[Row] = []
+    for system, name in DEVICES.items():
+        device = machine(name)
+        for part in read_system(system, "vllm", None, tables):
+            if part.key.op != (only or part.key.op) or len(part) < PARTS * FEWEST:
+                continue
+            out = np.random.default_rng(0).permutation(len(part)) % PARTS == 0
+            model = fit(part.take(~out), device, Options())
+            unseen = part.take(out)
+            found += score(ask(model, unseen, device), unseen, device, model.points)
+            print(f"{name}: {part.key.label()}", flush=True)
+    pl.DataFrame([asdict(row) for row in found]).write_csv(target)
+
+
 def ship(tables: Path | None, folder: Path) -> None:
     for system, name in DEVICES.items():
         target = folder / f"{name.lower()}.json"
@@ -198,7 +217,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--tables", type=Path)
-    parser.add_argument("what", choices=("datasheet", "points", "beyond", "ship", "others"))
+    parser.add_argument("what", choices=("datasheet", "points", "beyond", "seen", "ship", "others"))
     parser.add_argument("folder", type=Path, nargs="?", default=Path("hwmodels/calibration"))
     parser.add_argument("--write", type=Path)
     parser.add_argument("--op", help="datasheet of one operation; what is written holds no other")
@@ -209,6 +228,8 @@ def main() -> None:
         points(given.tables)
     elif given.what == "beyond":
         beyond(given.tables)
+    elif given.what == "seen":
+        seen(given.tables, given.write or Path("seen.csv"), given.op)
     elif given.what == "others":
         others(given.tables, given.folder)
     else:
