@@ -2,11 +2,11 @@
 
     python benchmarks/silicon_tables.py validation.csv... --noise noise.csv --seen seen.csv
 
-Says of each stratum whether it meets the aims (`meets`), or only its coverage is off (`band`). Where
-errors are over an aim: whether two tables of the chip differ by more than each aim that is missed
-(`noise`: no model can do better than the table that it is held against), else whether a fit that saw
-other rows of the same groups misses them too (`seen`, from `validate_silicon.py seen`: what is left
-does not follow from the shape), else `misses`.
+Says of each stratum whether it meets the aims (`meets`), or only its coverage is off (`band`).
+Where errors are over an aim: whether two tables of the chip differ by more than each aim that is
+missed (`noise`: no model can do better than the table that it is held against), else whether a fit
+that saw other rows of the same groups misses them too (`seen`, from `validate_silicon.py seen`:
+what is left does not follow from the shape), else `misses`.
 """
 
 from __future__ import annotations
