@@ -17,6 +17,8 @@ from tierlab.simulator.report.figures import shown
 
 SERIES = 7
 """Colours; beyond them they come again, dashed."""
+_END = 0.93
+"""Share of an axis past which a label would leave a phone's page."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,8 +151,10 @@ def _grid(chart: Chart) -> str:
 
 
 def _tick_labels(axis: Axis, side: str) -> str:
+    """Return the labels; one at the end of an axis lies before its tick, inside the page."""
     return "".join(
-        f'<span style="{side}:{100 * _at(axis, t):.2f}%">{html.escape(shown(t, axis.kind))}</span>'
+        f'<span{" class=end" if _at(axis, t) > _END else ""} style="{side}:'
+        f'{100 * _at(axis, t):.2f}%">{html.escape(shown(t, axis.kind))}</span>'
         for t in axis.ticks()
     )
 

@@ -201,7 +201,7 @@
     table.tabIndex = 0;
     place.replaceChildren(tools, chips, legend, plot, count, table);
 
-    const label = (side, at, words) => { const s = make("span", "", words); s.style[side] = 100 * at + "%"; return s; };
+    const label = (side, at, words) => { const s = make("span", at > .93 ? "end" : "", words); s.style[side] = 100 * at + "%"; return s; };
     const draw = rows => {
       const known = rows.filter(i => value(i, state.x) !== null && value(i, state.y) !== null);
       const frame = make("div", "frame"), ys = make("div", "ys"), canvas = make("div", "canvas"), xs = make("div", "xs");

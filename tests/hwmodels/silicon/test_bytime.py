@@ -6,12 +6,13 @@ from tierlab.hwmodels.time.constants import STRATA_S
 from tierlab.hwmodels.time.silicon.boost import Boosting
 from tierlab.hwmodels.time.silicon.bytime import FEWEST, grow_by_time
 
-FEW = Boosting(trees=80)
+FEW = Boosting(trees=80, rate=0.3)
 
 
 def shapes(n: int, seed: int) -> tuple[dict[str, np.ndarray], np.ndarray]:
     rng = np.random.default_rng(seed)
-    return {"a": rng.random(n), "b": rng.random(n)}, 10.0 ** rng.uniform(-5.5, -3.0, n)
+    seconds = 10.0 ** rng.uniform(-5.5, -3.0, n)
+    return {"a": rng.random(n), "b": rng.random(n), "seconds": np.log2(seconds)}, seconds
 
 
 def own_rule(at: dict[str, np.ndarray], seconds: np.ndarray) -> np.ndarray:
