@@ -10,6 +10,7 @@ that has no plain form.
 from __future__ import annotations
 
 import hashlib
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dis import get_instructions
 from functools import cache
@@ -19,6 +20,13 @@ from typing import Any, Protocol
 from tierlab.kernels.base.held import load, mark
 
 Compiled = Callable[..., Any]
+FEW = 64
+"""Rows for which importing numba takes longer than a plain form of the work."""
+
+
+def plain(rows: int) -> bool:
+    """Say whether to do so few rows without compiling: never once numba is there."""
+    return rows <= FEW and "numba" not in sys.modules
 
 
 class Native(Protocol):

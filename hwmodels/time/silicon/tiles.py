@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tierlab.kernels.base.binding import Binder, Compiled
+from tierlab.kernels.base.binding import Binder, Compiled, plain
 
 Floats = NDArray[np.float64]
 STEP = 64.0
@@ -74,8 +74,9 @@ def least_s(columns: Sequence[Floats], rates: Rates, tiles: Sequence[Tile]) -> F
     work = np.empty((3, _BLOCK))
     for start in range(0, len(best), _BLOCK):
         part = [np.ascontiguousarray(c[start : start + _BLOCK]) for c in columns]
+        try_tile: Compiled = _try_tile if plain(len(best)) else _compiled(_try_tile)
         for tile in tiles:
-            _compiled(_try_tile)(*part, rates, tile, work, best[start : start + _BLOCK])
+            try_tile(*part, rates, tile, work, best[start : start + _BLOCK])
     return best
 
 

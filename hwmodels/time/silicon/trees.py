@@ -15,7 +15,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from tierlab.kernels.base.binding import Binder, Compiled
+from tierlab.kernels.base.binding import Binder, Compiled, plain
 
 Floats = NDArray[np.float64]
 Bytes = NDArray[np.uint8]
@@ -59,6 +59,8 @@ class Forest:
     def __call__(self, features: Mapping[str, Floats]) -> Floats:
         """Return the log of the factor, float64[n], of features float64[n] by name."""
         columns = [features[name] for name in self.names]
+        if plain(len(columns[0])):
+            return self._plainly(columns)
         edges, starts, leaves = self._flat
         total = np.zeros(len(columns[0]))
         values, bins = np.empty((len(columns), _BLOCK)), np.empty((len(columns), _BLOCK), np.uint8)
@@ -69,6 +71,17 @@ class Forest:
                 row[: len(into)] = column[start : start + _BLOCK]
             _compiled(_bin_rows)(values[:, : len(into)], edges, starts, bins)
             _compiled(_add_trees)(bins, self.feature, self.above, leaves, place[: len(into)], into)
+        return total
+
+    def _plainly(self, columns: Sequence[Floats]) -> Floats:
+        """Return the same to the last bit, without compiling: leaves add up tree by tree."""
+        cut = zip(self.edges, columns, strict=True)
+        bins = np.stack([np.searchsorted(edges, column) for edges, column in cut])
+        over = bins[self.feature] > self.above[..., None]
+        place = (over << np.arange(DEPTH)[:, None]).sum(axis=1)
+        total = np.zeros(len(columns[0]))
+        for said in np.take_along_axis(self._flat[2], place, axis=1):
+            total += said
         return total
 
 
