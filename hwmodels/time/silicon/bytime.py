@@ -52,7 +52,7 @@ class ByTime:
         for i, forest in enumerate(self.forests):
             rows = np.flatnonzero(place == i)
             if len(rows):
-                said[rows] = forest(rows_of(features, rows))
+                said[rows] = forest(features, rows)
         return said
 
 

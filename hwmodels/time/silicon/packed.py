@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tierlab.hwmodels.time.silicon.trees import DEPTH, LEAVES, Floats, Forest
+from tierlab.hwmodels.time.silicon.trees import DEPTH, LEAVES, Floats, Forest, Rows
 from tierlab.kernels.base.errors import BadInput
 
 PARTS = ("names", "edges", "packed")
@@ -44,9 +44,9 @@ class Later:
         """The trees."""
         return unpack(*self._given)
 
-    def __call__(self, features: Mapping[str, Floats]) -> Floats:
+    def __call__(self, features: Mapping[str, Floats], rows: Rows | None = None) -> Floats:
         """Return what the trees do."""
-        return self.forest(features)
+        return self.forest(features, rows)
 
 
 def pack(forest: Forest) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from tierlab.kernels.base.binding import Binder, Compiled, plain
 
 Floats = NDArray[np.float64]
 Bytes = NDArray[np.uint8]
+Rows = NDArray[np.int64]
 
 DEPTH = 6
 LEAVES = 1 << DEPTH
@@ -56,19 +57,24 @@ class Forest:
     def _flat(self) -> tuple[Floats, NDArray[np.int64], Floats]:
         return (*_flat_edges(self.edges), self.scale[:, None] * self.steps)
 
-    def __call__(self, features: Mapping[str, Floats]) -> Floats:
-        """Return the log of the factor, float64[n], of features float64[n] by name."""
+    def __call__(self, features: Mapping[str, Floats], rows: Rows | None = None) -> Floats:
+        """Return the log of the factor, float64[n], of features float64[n] by name.
+
+        `rows`, int64[n], are those to answer, where not all.
+        """
         columns = [features[name] for name in self.names]
-        if plain(len(columns[0])):
-            return self._plainly(columns)
+        count = len(columns[0]) if rows is None else len(rows)
+        if plain(count):
+            return self._plainly(columns if rows is None else [c[rows] for c in columns])
         edges, starts, leaves = self._flat
-        total = np.zeros(len(columns[0]))
+        total = np.zeros(count)
         values, bins = np.empty((len(columns), _BLOCK)), np.empty((len(columns), _BLOCK), np.uint8)
         place = np.empty(_BLOCK, np.uint8)
         for start in range(0, len(total), _BLOCK):
             into = total[start : start + _BLOCK]
+            mine = slice(start, start + _BLOCK) if rows is None else rows[start : start + _BLOCK]
             for row, column in zip(values, columns, strict=True):
-                row[: len(into)] = column[start : start + _BLOCK]
+                row[: len(into)] = column[mine]
             _compiled(_bin_rows)(values[:, : len(into)], edges, starts, bins)
             _compiled(_add_trees)(bins, self.feature, self.above, leaves, place[: len(into)], into)
         return total
