@@ -68,6 +68,14 @@ class Predicted(NamedTuple):
     beyond: NDArray[np.bool_]
 
 
+class _Alike(NamedTuple):
+    """Rows of even lengths, the formula's times of them, s, and which of them each row asks for."""
+
+    ops: OpTable
+    seconds: Floats
+    place: NDArray[np.int64] | None
+
+
 @dataclass(frozen=True, eq=False)
 class Fitted:
     """One kernel's model.
@@ -112,43 +120,41 @@ class Fitted:
         formula stands alone, and its band is wider.
         """
         formula_s, far = self.formula_s(ops, machine), self.outside(ops)
+        alike = self._alike(ops, machine, formula_s)
         seconds, beyond = formula_s, far > BEYOND
-        factor, width = self._learnt(ops, machine, seconds)
+        factor, width = self._learnt(alike, machine)
         if factor is not None:
             seconds = seconds * np.exp(factor * np.exp2(-far))
         scale = np.where(beyond, WIDER + WIDER_AN_OCTAVE * far, 1.0)
         scale = scale if width is None else scale * np.exp(width)
         place = stratum(seconds)
         low, high = (np.log(b)[place] * scale for b in (self.bands.p10, self.bands.p90))
-        if ops["kv_len_spread"].any():
-            unsure = self._unsure(ops, machine, formula_s)
+        if alike.place is not None:
+            unsure = self._unsure(ops, formula_s, alike.seconds[alike.place])
             low, high = -np.hypot(low, unsure), np.hypot(high, unsure)
         return Predicted(seconds, seconds * np.exp(low), seconds * np.exp(high), beyond)
 
-    def _unsure(self, ops: OpTable, machine: Machine, formula_s: Floats) -> Floats:
-        """Return how far off the time of ragged batches may be beside that of even ones, in log."""
+    def _alike(self, ops: OpTable, machine: Machine, formula_s: Floats) -> _Alike:
+        """Return rows of even lengths: of ragged batches, one for each run of alike ones."""
+        if not ops["kv_len_spread"].any():
+            return _Alike(ops, formula_s, None)
         starts = run_starts(ops, np.arange(len(ops)), but="kv_len_spread")
-        even_s = self.formula_s(even(ops.take(starts)), machine)[np.cumsum(starts) - 1]
+        plain = even(ops.take(starts))
+        return _Alike(plain, self.formula_s(plain, machine), np.cumsum(starts) - 1)
+
+    def _unsure(self, ops: OpTable, formula_s: Floats, even_s: Floats) -> Floats:
+        """Return how far off the time of ragged batches may be beside that of even ones, in log."""
         known = self.ranges.get(RAGGED, (0.0, 0.0))[1] > 0.0
         share = np.maximum(1.0 - even_s / formula_s, 0.0) * (UNSURE if known else UNSEEN)
         unsure: Floats = np.where(ops["kv_len_spread"] > 0, APART + share, 0.0)
         return unsure
 
-    def _learnt(
-        self, ops: OpTable, machine: Machine, seconds: Floats
-    ) -> tuple[Floats | None, Floats | None]:
-        """Return logs of the trees' factor and of the band's width; None where not fitted.
-
-        Of ragged batches, those of even ones with as many keys, asked once for each run of them.
-        """
+    def _learnt(self, alike: _Alike, machine: Machine) -> tuple[Floats | None, Floats | None]:
+        """Return logs of the trees' factor and of the band's width; None where not fitted."""
         trees, spread = self.trees, self.bands.spread
         if trees is None and spread is None:
             return None, None
-        place = None
-        if ops["kv_len_spread"].any():
-            starts = run_starts(ops, np.arange(len(ops)), but="kv_len_spread")
-            place, ops = np.cumsum(starts) - 1, even(ops.take(starts))
-            seconds = self.formula_s(ops, machine)
+        ops, seconds, place = alike
         asked = self.kernel.asked(ops, machine, self.schedule, self.parameters, seconds)
         said = (
             None if trees is None else trees(asked, seconds),
