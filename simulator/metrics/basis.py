@@ -6,9 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from tierlab.simulator.phase import Phase
+from tierlab.simulator.phase import Phase, entry
 from tierlab.simulator.planning import decode, prefill, timed
 from tierlab.simulator.serving.run import Run
+
+_TOLD = ("seconds", "p10_s", "p90_s", "origins", "outside")
+"""Of what a plan says of a phase, what a run does."""
 
 
 def basis(run: Run) -> dict[str, Any]:
@@ -47,10 +50,5 @@ def _batch(run: Run) -> int:
 
 
 def _told(phase: Phase) -> dict[str, Any]:
-    return {
-        "seconds": phase.seconds,
-        "p10_s": phase.p10_s,
-        "p90_s": phase.p90_s,
-        "origins": phase.origins,
-        "outside": phase.outside,
-    }
+    told = entry(phase)
+    return {name: told[name] for name in _TOLD}

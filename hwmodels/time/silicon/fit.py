@@ -95,7 +95,7 @@ def fit(measured: Measured, machine: Machine, options: Options | None = None) ->
         {name: (float(c.min()), float(c.max())) for name, c in at.items()},
         len(data), int(data.groups().max()) + 1, measured.source,
     )  # fmt: skip
-    return fit_ragged(one, ragged, machine) if ragged else one
+    return fit_ragged(one, ragged, machine, SCALE) if ragged else one
 
 
 def draw(seconds: Floats, count: int, seed: int) -> NDArray[np.int64]:

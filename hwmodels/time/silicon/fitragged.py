@@ -17,8 +17,6 @@ from tierlab.hwmodels.time.silicon.measured import Measured
 
 ALONE = "alone"
 """The parameter that only ragged batches show."""
-SCALE = 0.03
-"""Relative error at which the loss turns from square to linear."""
 
 
 def even_rows(data: Measured) -> NDArray[np.bool_]:
@@ -27,8 +25,11 @@ def even_rows(data: Measured) -> NDArray[np.bool_]:
     return found
 
 
-def fit_ragged(one: Fitted, ragged: Measured, machine: Machine) -> Fitted:
-    """Return the kernel with `ALONE` fitted to ragged batches, and their range."""
+def fit_ragged(one: Fitted, ragged: Measured, machine: Machine, scale: float) -> Fitted:
+    """Return the kernel with `ALONE` fitted to ragged batches, and their range.
+
+    `scale` is the relative error at which the loss turns from square to linear.
+    """
     from scipy.optimize import least_squares
 
     known = one.kernel.parameters[ALONE]
@@ -44,7 +45,7 @@ def fit_ragged(one: Fitted, ragged: Measured, machine: Machine) -> Fitted:
         return errors
 
     low, start, high = np.log([known.low, known.start, known.high])
-    found = least_squares(residuals, [start], bounds=(low, high), loss="soft_l1", f_scale=SCALE)
+    found = least_squares(residuals, [start], bounds=(low, high), loss="soft_l1", f_scale=scale)
     most = float(one.kernel.coordinates(ragged.ops)[RAGGED].max())
     ranges = {**one.ranges, RAGGED: (0.0, most)}
     points = one.points + len(ragged)

@@ -33,10 +33,10 @@ from tierlab.hwmodels.time.silicon.kernel import (
 from tierlab.hwmodels.time.silicon.machine import Machine
 from tierlab.hwmodels.time.silicon.moe_layer import Layer, layer, padded
 from tierlab.hwmodels.time.silicon.moe_tiles import HEIGHTS, VLLM, WIDTH, Tiles, tiles
+from tierlab.hwmodels.time.silicon.tiles import STEP
 from tierlab.kernels.ops.gemm import output_bytes, weight_bytes
 from tierlab.kernels.ops.table import DTYPE_BYTES, DTYPES, OpTable
 
-STEP = 64.0
 _ALIGNED = 512
 """Elements beyond which alignment makes no difference."""
 _ALONE = ("padded", "packed")
