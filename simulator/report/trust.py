@@ -88,7 +88,7 @@ def _extrapolated(times: Mapping[str, Any]) -> Iterator[str]:
         if step["outside"] > MUCH:
             yield (
                 f"{shown(step['outside'], 'share')} of the time of a typical {name} step is of "
-                "shapes that were not measured: it is extrapolated, and its band is a guess."
+                "shapes that were not measured: it is extrapolated, with a wider band."
             )
         plain = step["origins"].get(ROOFLINE, 0.0)
         if MUCH < plain < 1.0:
