@@ -1,6 +1,6 @@
 """Decode without splits: one CTA a KV head and sequence, however long (FlashAttention-2).
 
-vLLM runs it for heads that are not grouped (`silicon.decode`, schedule ``grouped``).
+vLLM runs it for heads that are not grouped (`silicon.decode`, schedule ``flash2``).
 """
 
 from __future__ import annotations

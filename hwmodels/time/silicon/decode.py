@@ -2,11 +2,7 @@
 
 A tile is one KV head of one sequence, with up to 64 of its query heads as rows. The schedules:
 
-- ``dynamic``: KV blocks are dealt out evenly, as FlashAttention 3 does (`flash3`);
-- ``grouped``: FlashAttention 2 with ragged batches packs and splits only where heads are grouped
-  and no window is set (``seqlenq_ngroups_swapped``); two CTAs an SM are filled to 85%
-  (``num_splits_heuristic``). Elsewhere each query head is a tile, never split;
-- ``fixed``: the same splits, whatever the heads;
+- ``fixed``: splits that fill two CTAs an SM to 85% (`engines.two_ctas`);
 - ``none``: one CTA a tile, whatever the length;
 - ``triton``, ``flash4``: as these kernels do, which only their name tells (`named`);
 - ``flash2``, ``flashinfer``, ``flash3``, ``trtllm``: as the sources of these kernels say
@@ -21,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tierlab.hwmodels.time.silicon import engines, flash2, flash3, named
+from tierlab.hwmodels.time.silicon import engines, flash3, named
 from tierlab.hwmodels.time.silicon.alone import ALONE, ragged_s
 from tierlab.hwmodels.time.silicon.kernel import (
     ENGINE,
@@ -82,10 +78,7 @@ def _splits(schedule: str, tiles: Floats, blocks: Floats, ops: OpTable, sms: flo
         return np.ones(len(tiles))
     if schedule in named.MARKS:
         return named.splits(schedule, ops)
-    if schedule == "dynamic":
-        return flash3.splits(ops, sms)
-    filled = engines.two_ctas(tiles, blocks, sms)
-    return filled if schedule == "fixed" else np.where(flash2.packs(ops), filled, 1.0)
+    return engines.two_ctas(tiles, blocks, sms)
 
 
 def _resolved(schedule: str, ops: OpTable, machine: Machine) -> str:
@@ -98,10 +91,7 @@ def _grid(ops: OpTable, machine: Machine, schedule: str) -> engines.Cut:
         return engines.cut(schedule, ops, machine)
     keys, binds = reach(ops)
     tiles = ops["batch"] * ops["kv_heads"] * np.ceil(ops["heads"] / ops["kv_heads"] / ROWS)
-    if schedule == "grouped":
-        tiles = np.where(flash2.packs(ops), tiles, ops["batch"] * ops["heads"])
-    wide = flash3.tile(ops)[1] if schedule == "dynamic" else BLOCK
-    wide = named.TRITON_KEYS if schedule == named.TRITON else wide
+    wide = named.TRITON_KEYS if schedule == named.TRITON else BLOCK
     blocks = np.ceil(keys / wide) + binds
     return engines.Cut(tiles, blocks, _splits(schedule, tiles, blocks, ops, machine.sms), 1.0)
 
@@ -115,7 +105,7 @@ def _ragged(ops: OpTable, machine: Machine, schedule: str) -> tuple[engines.Cut,
     if not ops["kv_len_spread"].any():
         return grid, grid
     long = _grid(of_longest(ops), machine, schedule)
-    if schedule in ("dynamic", "flash3"):
+    if schedule == "flash3":
         return grid, long._replace(splits=flash3.splits(ops, machine.sms, longest=True))
     cut = np.maximum(long.splits * np.minimum(grid.blocks / long.blocks, 1.0), 1.0)
     return grid._replace(splits=cut), long
@@ -235,7 +225,7 @@ def features(
 
 DECODE = Kernel(
     "decode_attention",
-    ("dynamic", "grouped", "fixed", "none", *named.MARKS, *engines.NAMES, ENGINE),
+    ("fixed", "none", *named.MARKS, *engines.NAMES, ENGINE),
     PARAMETERS,
     seconds,
     coordinates,

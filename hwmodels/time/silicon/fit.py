@@ -32,7 +32,7 @@ Report = Callable[[str], None]
 FEWEST = 30
 """Measurements under which nothing is fitted."""
 FOR_PARAMETERS = 800
-FOR_SCHEDULE = 240
+FOR_START = 240
 FOR_TREES = 40000
 SCALE = 0.03
 """Relative error at which the loss turns from square to linear."""
@@ -115,22 +115,23 @@ def draw(seconds: Floats, count: int, seed: int) -> NDArray[np.int64]:
 def fit_parameters(
     kernel: Kernel, parts: list[tuple[Measured, Machine]], seed: int
 ) -> tuple[str, dict[str, float]]:
-    """Choose a schedule and its parameters; of several devices, one set for all.
+    """Return the schedule that fits best and its parameters; of several devices, one set for all.
 
     Raises
     ------
     NotConverged
         No schedule led to a minimum.
     """
-    few = _drawn(parts, FOR_SCHEDULE, seed)
-    names = [s for s in kernel.schedules if _may_run(s, parts)]
-    tried = {s: minimise(kernel, few, s, _TRIAL_STEPS) for s in names}
-    schedule = min(tried, key=lambda s: tried[s][1])
-    drawn = _drawn(parts, FOR_PARAMETERS, seed)
-    values, _, converged = minimise(kernel, drawn, schedule, MOST_STEPS, tried[schedule][0])
-    if not converged:
-        raise NotConverged(f"{kernel.op}, schedule {schedule}")
-    return schedule, values
+    few, drawn = (_drawn(parts, count, seed) for count in (FOR_START, FOR_PARAMETERS))
+    found: list[tuple[float, str, dict[str, float]]] = []
+    for schedule in kernel.schedules:
+        if _may_run(schedule, parts):
+            near, *_ = minimise(kernel, few, schedule, _TRIAL_STEPS)
+            values, cost, converged = minimise(kernel, drawn, schedule, MOST_STEPS, near)
+            found += [(cost, schedule, values)] if converged else []
+    if not found:
+        raise NotConverged(kernel.op)
+    return min(found, key=lambda one: one[0])[1:]
 
 
 def _may_run(schedule: str, parts: list[tuple[Measured, Machine]]) -> bool:

@@ -20,7 +20,7 @@ from tierlab.kernels.ops.table import OpTable
 MOST_SPLITS = 128
 COPIES = 2.0
 """Kernels that packing costs: queries in, outputs out."""
-SCHEDULES = ("flash2", "grouped", "fixed", "none")
+SCHEDULES = ("flash2", "fixed", "none")
 """Names in `decode` of what this kernel may do."""
 _ROWS = 64.0
 _DRIVERS_BYTES = 1024.0

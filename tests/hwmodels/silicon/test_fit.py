@@ -28,7 +28,7 @@ def test_known_parameters_are_found(op, synthetic, machine):
 
 
 @pytest.mark.parametrize("op", ["decode_attention"])
-@pytest.mark.parametrize("schedule", ["none", "dynamic"])
+@pytest.mark.parametrize("schedule", ["none", "flash3"])
 def test_the_schedule_that_ran_is_chosen(op, schedule, synthetic, machine):
     assert fit(synthetic(op, schedule), machine, Options(trees=False)).schedule == schedule
 

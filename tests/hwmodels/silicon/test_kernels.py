@@ -56,7 +56,7 @@ def test_unsplit_decode_goes_in_waves_and_split_decode_by_bytes():
 def test_the_best_decode_is_no_faster_than_memory(machine):
     ops = decode(batch=64, kv_len=65536)
     p = start("decode_attention", hbm_eff=1.0)
-    seconds = KERNELS["decode_attention"].seconds(ops, machine, "dynamic", p)
+    seconds = KERNELS["decode_attention"].seconds(ops, machine, "flash3", p)
     assert seconds[0] > 64 * 65536 * 8 * 128 * 4 / machine.bytes_per_s
 
 
@@ -64,7 +64,7 @@ def test_a_cache_within_l2_is_read_faster(machine):
     p = start("decode_attention", launch_us=0.5, miss_us=0.01)
     small, large = decode(batch=4, kv_len=1024), decode(batch=400, kv_len=1024)
     per_byte = [
-        KERNELS["decode_attention"].seconds(o, machine, "dynamic", p | {"launch_us": 0.5})[0] / n
+        KERNELS["decode_attention"].seconds(o, machine, "flash3", p | {"launch_us": 0.5})[0] / n
         for o, n in ((small, 4), (large, 400))
     ]
     memory = 1024 * 8 * 128 * 4 / machine.bytes_per_s

@@ -26,7 +26,7 @@ def decode(spread: object, **columns: object) -> OpTable:
     )
 
 
-@pytest.mark.parametrize("schedule", ["none", "fixed", "grouped"])
+@pytest.mark.parametrize("schedule", ["none", "fixed", "flash2"])
 def test_longer_longest_sequences_take_longer(schedule, machine):
     ops = decode([0.0, 1.0, 4.0, 16.0, 60.0])
     seconds = DECODE.seconds(ops, machine, schedule, START)
@@ -58,7 +58,7 @@ def test_alone_a_cta_does_64_rows_at_its_sm_s_peak(machine):
 def test_waiting_begins_from_nothing(machine):
     """Lengths a little apart take a little longer: no jump from even batches."""
     spread = np.geomspace(1e-6, 1.0, 40)
-    seconds = DECODE.seconds(decode(np.r_[0.0, spread]), machine, "grouped", START)
+    seconds = DECODE.seconds(decode(np.r_[0.0, spread]), machine, "flash2", START)
     assert seconds[1] == pytest.approx(seconds[0], rel=1e-3)
     assert (seconds[1:] / seconds[:-1] < 1.1).all()
 
@@ -66,7 +66,7 @@ def test_waiting_begins_from_nothing(machine):
 def test_keys_dealt_out_evenly_hide_the_longest_sequence(machine):
     dealt, whole = (
         DECODE.seconds(decode([0.0, 20.0]), machine, schedule, START)
-        for schedule in ("dynamic", "none")
+        for schedule in ("flash3", "none")
     )
     assert dealt[1] / dealt[0] < 1.2
     assert whole[1] / whole[0] > 2.0
