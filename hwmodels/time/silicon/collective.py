@@ -7,7 +7,7 @@ GB/s of the links that were measured, so a fit belongs to the device with its li
 - ``both``: whichever is faster, small messages with a ring's traffic;
 - ``small``: the protocol for small messages alone;
 - ``direct``: as ``both``, small messages of an all-reduce sent whole to every other device;
-- ``staged``: as ``direct``, changed where vLLM's own all-reduce changes (`one_stage`);
+- ``ways``: the way that vLLM's all-reduce takes (`way`), each at a latency and a rate of its own;
 - ``switched``: small messages until one size, rings from there on, be they slower: NCCL changes its
   protocol by what it expects, which often is a step up. Small messages cost a chain of hops, until
   their bytes cost more.
@@ -40,6 +40,10 @@ PARAMETERS: dict[str, Parameter] = {
     "step_us": Parameter(1.0, 0.01, 30.0, "a ring's step from one device to the next, us"),
     "ring_gbs": Parameter(200.0, 0.5, 2000.0, "rings, GB/s of what a device sends"),
     "ramp_kb": Parameter(500.0, 1.0, 50000.0, "message at which half of that is reached, KB"),
+    "two_us": Parameter(4.0, 0.05, 60.0, "two stages between two devices, us", 1.0),
+    "two_gbs": Parameter(200.0, 0.5, 4000.0, "two stages, GB/s", 10.0),
+    "symmetric_us": Parameter(8.0, 0.05, 60.0, "through symmetric memory, us", 1.0),
+    "symmetric_gbs": Parameter(200.0, 0.5, 4000.0, "likewise, GB/s", 10.0),
     "switch_kb": Parameter(
         1500.0, 4.0, 50000.0, "message between two devices from which on rings run, KB", 1e3
     ),
@@ -80,7 +84,7 @@ def _seconds(op: str) -> Callable[[OpTable, Machine, str, Values], Floats]:
     def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
         devices = np.maximum(ops["devices"], 2.0)
         sent = bus_bytes(op, ops)
-        straight = op == "all_reduce" and schedule in ("direct", "staged")
+        straight = op == "all_reduce" and schedule == "direct"
         whole = ops["bytes"] * (devices - 1.0) if straight else sent
         wider = 1e3 * p["wider"] ** (np.log2(devices) - 1.0)
         small_us = p["hop_us"] * np.log2(devices) + whole / (p["small_gbs"] * wider)
@@ -88,11 +92,32 @@ def _seconds(op: str) -> Callable[[OpTable, Machine, str, Values], Floats]:
             small_us = _chained(devices, whole, p)
         ring_us = p["ring_us"] + p["step_us"] * (devices - 1.0)
         ring_us = ring_us + (sent + p["ramp_kb"] * 1e3) / (p["ring_gbs"] * wider)
-        faster = {"small": _first, "staged": _staged, "switched": _switched}.get(schedule, _faster)
-        total: Floats = (p["launch_us"] + faster(ops, small_us, ring_us, p)) * 1e-6
+        if schedule == "ways":
+            taken_us = _taken(ops, way(ops, machine), sent, ring_us, p)
+        else:
+            faster = {"small": _first, "switched": _switched}.get(schedule, _faster)
+            taken_us = faster(ops, small_us, ring_us, p)
+        total: Floats = (p["launch_us"] + taken_us) * 1e-6
         return total
 
     return seconds
+
+
+def _taken(
+    ops: OpTable, way: NDArray[np.int64], sent: Floats, ring_us: Floats, p: Values
+) -> Floats:
+    """Return what the way of each message takes, us.
+
+    Through symmetric memory the switch adds up, so that a device sends each byte once.
+    """
+    devices, payload = np.maximum(ops["devices"], 2.0), ops["bytes"]
+    doublings = np.log2(devices)
+    wider = 1e3 * p["small_wider"] ** (doublings - 1.0)
+    one_us = p["hop_us"] * doublings + payload * (devices - 1.0) / (p["small_gbs"] * wider)
+    two_us = p["two_us"] * (devices - 1.0) ** p["chain"] + sent / (p["two_gbs"] * wider)
+    symmetric_us = p["symmetric_us"] + payload / (p["symmetric_gbs"] * 1e3)
+    found: Floats = np.choose(way, (one_us, two_us, symmetric_us, ring_us))
+    return found
 
 
 def _faster(ops: OpTable, small_us: Floats, ring_us: Floats, p: Values) -> Floats:
@@ -106,10 +131,6 @@ def _faster(ops: OpTable, small_us: Floats, ring_us: Floats, p: Values) -> Float
 
 def _first(ops: OpTable, small_us: Floats, ring_us: Floats, p: Values) -> Floats:
     return small_us
-
-
-def _staged(ops: OpTable, small_us: Floats, ring_us: Floats, p: Values) -> Floats:
-    return np.where(one_stage(ops), small_us, ring_us)
 
 
 def _chained(devices: Floats, whole: Floats, p: Values) -> Floats:
@@ -142,17 +163,16 @@ def one_stage(ops: OpTable) -> NDArray[np.bool_]:
     return found
 
 
-def phase(ops: OpTable, machine: Machine) -> Floats:
-    """Return which way vLLM's all-reduce takes, float64[n].
+def way(ops: OpTable, machine: Machine) -> NDArray[np.int64]:
+    """Return which way vLLM's all-reduce takes, int64[n].
 
-    One stage, two, symmetric memory (where it has it), NCCL: 0 to 3, of which some GPUs miss some.
+    One stage, two, symmetric memory (where a GPU has it), NCCL: 0 to 3.
     """
     kind = generation(machine)
     own, symmetric = (_most(ops, sizes[kind]) for sizes in (OWN_MIB, SYMMETRIC_MIB))
     payload = ops["bytes"]
-    beyond = (payload >= own).astype(np.float64) + (payload >= np.maximum(own, symmetric))
-    found: Floats = beyond + ~one_stage(ops)
-    return found
+    beyond = np.where(payload >= np.maximum(own, symmetric), 3, 2)
+    return np.where(payload < own, np.where(one_stage(ops), 0, 1), beyond)
 
 
 def _most(ops: OpTable, sizes: tuple[tuple[float, float], ...]) -> Floats:
@@ -168,7 +188,7 @@ def features(
     at = dict(coordinates(ops))
     one = one_stage(ops).astype(np.float64)
     rate = at["bytes"] - np.log2(seconds)
-    ways = {"one_stage": one, "phase": phase(ops, machine), "past": _past(ops, p)}
+    ways = {"one_stage": one, "way": way(ops, machine).astype(np.float64), "past": _past(ops, p)}
     return {**at, "seconds": np.log2(seconds), "rate": rate, **ways}
 
 
@@ -181,7 +201,7 @@ def coordinates(ops: OpTable) -> Mapping[str, Floats]:
 COLLECTIVES = {
     op: Kernel(op, schedules, PARAMETERS, _seconds(op), coordinates, features)
     for op, schedules in (
-        ("all_reduce", ("both", "small", "direct", "staged", "switched")),
+        ("all_reduce", ("both", "small", "direct", "ways", "switched")),
         ("all_gather", ("both", "small", "switched")),
         ("reduce_scatter", ("both", "small", "switched")),
         ("all_to_all", ("both", "small", "switched")),

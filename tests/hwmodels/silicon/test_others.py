@@ -7,7 +7,7 @@ import pytest
 from tierlab.hwmodels.catalogue import load_system
 from tierlab.hwmodels.time.silicon.calibration import Calibration, dump, load
 from tierlab.hwmodels.time.silicon.calibration_reader import Reader
-from tierlab.hwmodels.time.silicon.collective import one_stage, phase
+from tierlab.hwmodels.time.silicon.collective import one_stage, way
 from tierlab.hwmodels.time.silicon.fit import Options, fit
 from tierlab.hwmodels.time.silicon.holdout import split
 from tierlab.hwmodels.time.silicon.machine import machine_of
@@ -210,15 +210,27 @@ def test_vllms_all_reduce_takes_one_stage_for_small_messages(devices, kib, one):
 
 
 @pytest.mark.parametrize(
-    ("hardware", "devices", "kib", "way"),
-    [("H200", 2, 8191, 0), ("H200", 2, 8192, 1), ("H200", 2, 65536, 2), ("H200", 4, 600, 1),
+    ("hardware", "devices", "kib", "taken"),
+    [("H200", 2, 8191, 0), ("H200", 2, 8192, 2), ("H200", 2, 65536, 3), ("H200", 4, 600, 1),
      ("H200", 8, 255, 0), ("H200", 8, 256, 2), ("H200", 8, 65536, 3), ("B200", 8, 512, 1),
-     ("B200", 8, 1024, 2), ("B200", 4, 32768, 3), ("A100-80G", 8, 8191, 1), ("L40S", 8, 8192, 3)],
+     ("B200", 8, 1024, 2), ("B200", 4, 32768, 3), ("A100-80G", 8, 8191, 1), ("L40S", 8, 8192, 3),
+     ("A100-80G", 2, 8191, 0), ("A100-80G", 2, 8192, 3)],
 )  # fmt: skip
-def test_vllms_all_reduce_takes_other_ways_as_messages_grow(hardware, devices, kib, way):
-    """Two devices always take one stage, so all their ways count one less."""
+def test_vllms_all_reduce_takes_other_ways_as_messages_grow(hardware, devices, kib, taken):
+    """One stage, two, symmetric memory, NCCL."""
     ops = OpTable.build("all_reduce", "bf16", devices=devices, bytes=kib * 1024.0)
-    assert phase(ops, machine_of(load_system(hardware).gpu))[0] == way
+    assert way(ops, machine_of(load_system(hardware).gpu))[0] == taken
+
+
+def test_each_way_has_a_latency_of_its_own(machine):
+    """On Hopper 8 MiB between four devices leave the two stages for symmetric memory."""
+    ops = OpTable.build("all_reduce", "bf16", devices=4.0, bytes=[8191.0 * 1024, 8192.0 * 1024])
+    p = {name: parameter.start for name, parameter in KERNELS["all_reduce"].parameters.items()}
+    p |= {"launch_us": 1.0, "two_us": 1.0, "chain": 0.01, "two_gbs": 1e3, "small_wider": 1.0}
+    p |= {"symmetric_us": 50.0, "symmetric_gbs": 1e3}
+    two, symmetric = KERNELS["all_reduce"].seconds(ops, machine, "ways", p)
+    assert two == pytest.approx((1.0 + 3.0**0.01 + 1.5 * 8191.0 * 1.024e-3) * 1e-6, rel=1e-3)
+    assert symmetric == pytest.approx((51.0 + 8.388608) * 1e-6, rel=1e-3)
 
 
 def test_a_protocol_that_is_switched_may_be_slower_from_there_on(machine):
