@@ -18,6 +18,7 @@ from types import CodeType, FunctionType
 from typing import Any, Protocol
 
 from tierlab.kernels.base.held import load, mark
+from tierlab.kernels.base.jit import numba
 
 Compiled = Callable[..., Any]
 FEW = 64
@@ -167,9 +168,7 @@ def _with_three(a: int, b: int, c: int, *rest: Any) -> Any:
 
 
 def _njit(function: FunctionType, **options: Any) -> Compiled:
-    import numba
-
-    made: Compiled = numba.njit(**options)(function)
+    made: Compiled = numba().njit(**options)(function)
     return made
 
 
