@@ -14,6 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from tierlab.kernels.base.jit import numba
+
 
 class Held:
     """A tuple of arrays, perhaps nested, where compiled code finds it; it keeps the arrays alive.
@@ -31,10 +33,9 @@ class Held:
     __slots__ = ("_room", "at", "type", "value")
 
     def __init__(self, value: Any) -> None:
-        import numba
+        typeof: Any = numba().typeof
         from numba.core.registry import cpu_target
 
-        typeof: Any = numba.typeof
         self.value, self.type = value, typeof(value)
         context = cpu_target.target_context
         size = context.get_abi_sizeof(context.get_value_type(self.type))

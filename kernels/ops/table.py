@@ -7,7 +7,8 @@ million shapes cost a few array passes. A parameter that an operation does not h
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -62,12 +63,15 @@ class OpTable:
         for a GEMM, `kv_dtype` is the stored weights'; for attention, the stored KV cache's.
     values
         float64[len(COLUMNS), n].
+    known
+        What time models have worked out of these columns and will ask for again.
     """
 
     op: NDArray[np.int8]
     dtype: NDArray[np.int8]
     kv_dtype: NDArray[np.int8]
     values: NDArray[np.float64]
+    known: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.op)
@@ -77,8 +81,8 @@ class OpTable:
         values: NDArray[np.float64] = self.values[_ROW[column]]
         return values
 
-    def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> OpTable:
-        """Return the table of some rows, by index or mask."""
+    def take(self, rows: NDArray[np.int64] | NDArray[np.bool_] | slice) -> OpTable:
+        """Return the table of some rows, by index or mask; of a slice, without a copy."""
         return OpTable(self.op[rows], self.dtype[rows], self.kv_dtype[rows], self.values[:, rows])
 
     @staticmethod

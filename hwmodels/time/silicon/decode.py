@@ -35,6 +35,7 @@ from tierlab.hwmodels.time.silicon.kernel import (
     store_waves,
 )
 from tierlab.hwmodels.time.silicon.machine import Machine
+from tierlab.hwmodels.time.silicon.once import once
 from tierlab.hwmodels.time.silicon.uneven import even, of_longest
 from tierlab.kernels.ops.table import DTYPE_BYTES, OpTable
 
@@ -85,6 +86,7 @@ def _resolved(schedule: str, ops: OpTable, machine: Machine) -> str:
     return engines.engine(machine, eight=engines.narrow(ops)) if schedule == ENGINE else schedule
 
 
+@once
 def _grid(ops: OpTable, machine: Machine, schedule: str) -> engines.Cut:
     """Return tiles, KV blocks of each, and CTAs that share one."""
     if schedule in engines.NAMES:
@@ -115,13 +117,14 @@ def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
     """Return the time of each call, float64[n]."""
     schedule = _resolved(schedule, ops, machine)
     batch, dim = ops["batch"], ops["head_dim"]
-    keys, binds = reach(ops)
+    binds = reach(ops)[1]
     group = ops["heads"] / ops["kv_heads"]
     costs = engines.costs(schedule, ops, machine)
-    (tiles, blocks, splits, weight), longest = _ragged(ops, machine, schedule)
+    cut, longest = _ragged(ops, machine, schedule)
+    tiles, blocks, splits, weight = cut
     waves = tiles * splits / machine.sms
     waves = np.maximum(1.0, waves + p["whole"] * (np.ceil(waves) - waves))
-    memory_s = _memory_s(ops, machine, keys, splits, tiles * splits, p, costs.deep)
+    memory_s = _memory_s(ops, machine, schedule, cut, p)
     later = np.where(batch > flash3.MOST_DYNAMIC, p["many"], 1.0) * p["overlap"] * (waves - 1.0)
     tile = by_head_dim(dim, p, "tile") * (1.0 + p["group"] * np.log2(group) / 6.0)
     fixed = (1.0 + later) * tile * (1.0 + p["window_tile"] * costs.windows * binds)
@@ -145,15 +148,13 @@ class _Memory(NamedTuple):
     miss: Floats
 
 
+@once
 def _memory_s(
-    ops: OpTable,
-    machine: Machine,
-    keys: Floats,
-    splits: Floats,
-    ctas: Floats,
-    p: Values,
-    deep: float,
+    ops: OpTable, machine: Machine, schedule: str, cut: engines.Cut, p: Values
 ) -> _Memory:
+    keys, _ = reach(ops)
+    tiles, _, splits, _ = cut
+    ctas, deep = tiles * splits, engines.costs(schedule, ops, machine).deep
     row = 2.0 * ops["head_dim"] * DTYPE_BYTES[ops.kv_dtype]
     cached = ops["batch"] * ops["kv_heads"] * keys * row
     partial = np.where(splits > 1, 4.0 * splits, 0.0)
@@ -166,6 +167,7 @@ def _memory_s(
     return _Memory(moved + p["ends"] * ends / machine.bytes_per_s, miss)
 
 
+@once
 def coordinates(ops: OpTable) -> Mapping[str, Floats]:
     """Return log2 of tiles, keys, head width, group, cached bytes, batch, longest over mean."""
     keys, binds = reach(ops)
@@ -198,9 +200,8 @@ def features(
     schedule = _resolved(schedule, ops, machine)
     grid = _grid(ops, machine, schedule)
     ctas = grid.tiles * grid.splits
-    deep = engines.costs(schedule, ops, machine).deep
     waves = ctas / machine.sms
-    memory = _memory_s(ops, machine, keys, grid.splits, ctas, p, deep)
+    memory = _memory_s(ops, machine, schedule, grid, p)
     lanes = ops["batch"] * ops["heads"]
     return {
         **coordinates(ops),

@@ -21,6 +21,7 @@ from tierlab.hwmodels.time.silicon.kernel import (
     soft_min,
 )
 from tierlab.hwmodels.time.silicon.machine import Machine
+from tierlab.hwmodels.time.silicon.once import once
 from tierlab.kernels.ops.table import OpTable
 
 ROW_BYTES = 16384.0
@@ -49,11 +50,13 @@ def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
     return total
 
 
+@once
 def _rows(ops: OpTable) -> Floats:
     asked = np.where(ops["m"] > 0, ops["m"], np.ceil(ops["bytes"] / ROW_BYTES))
     return np.maximum(asked, 1.0)
 
 
+@once
 def coordinates(ops: OpTable) -> Mapping[str, Floats]:
     """Return log2 of rows, of what each moves, and of all bytes."""
     rows = np.log2(_rows(ops))

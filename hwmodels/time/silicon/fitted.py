@@ -69,11 +69,19 @@ class Predicted(NamedTuple):
 
 
 class _Alike(NamedTuple):
-    """Rows of even lengths, the formula's times of them, s, and which of them each row asks for."""
+    """Rows of even lengths, the formula's times of them, s, and which of them each row asks for.
+
+    No `place`: row by row. `ragged` says whether lengths differ in those that ask.
+    """
 
     ops: OpTable
     seconds: Floats
     place: NDArray[np.int64] | None
+    ragged: bool
+
+    def each(self, values: Floats) -> Floats:
+        """Return what was found of them for each row that asks."""
+        return values if self.place is None else values[self.place]
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,8 +127,9 @@ class Fitted:
         What the trees say counts half as much for each octave outside the range: far away the
         formula stands alone, and its band is wider.
         """
-        formula_s, far = self.formula_s(ops, machine), self.outside(ops)
+        formula_s = self.formula_s(ops, machine)
         alike = self._alike(ops, machine, formula_s)
+        far = alike.each(self.outside(alike.ops))
         seconds, beyond = formula_s, far > BEYOND
         factor, width = self._learnt(alike, machine)
         if factor is not None:
@@ -129,18 +138,21 @@ class Fitted:
         scale = scale if width is None else scale * np.exp(width)
         place = stratum(seconds)
         low, high = (np.log(b)[place] * scale for b in (self.bands.p10, self.bands.p90))
-        if alike.place is not None:
-            unsure = self._unsure(ops, formula_s, alike.seconds[alike.place])
+        if alike.ragged:
+            unsure = self._unsure(ops, formula_s, alike.each(alike.seconds))
             low, high = -np.hypot(low, unsure), np.hypot(high, unsure)
         return Predicted(seconds, seconds * np.exp(low), seconds * np.exp(high), beyond)
 
     def _alike(self, ops: OpTable, machine: Machine, formula_s: Floats) -> _Alike:
         """Return rows of even lengths: of ragged batches, one for each run of alike ones."""
         if not ops["kv_len_spread"].any():
-            return _Alike(ops, formula_s, None)
-        starts = run_starts(ops, np.arange(len(ops)), but="kv_len_spread")
-        plain = even(ops.take(starts))
-        return _Alike(plain, self.formula_s(plain, machine), np.cumsum(starts) - 1)
+            return _Alike(ops, formula_s, None, ragged=False)
+        starts = run_starts(ops, but="kv_len_spread")
+        if starts.all():
+            plain, place = even(ops), None
+        else:
+            plain, place = even(ops.take(starts)), np.cumsum(starts) - 1
+        return _Alike(plain, self.formula_s(plain, machine), place, ragged=True)
 
     def _unsure(self, ops: OpTable, formula_s: Floats, even_s: Floats) -> Floats:
         """Return how far off the time of ragged batches may be beside that of even ones, in log."""
@@ -154,13 +166,13 @@ class Fitted:
         trees, spread = self.trees, self.bands.spread
         if trees is None and spread is None:
             return None, None
-        ops, seconds, place = alike
+        ops, seconds = alike.ops, alike.seconds
         asked = self.kernel.asked(ops, machine, self.schedule, self.parameters, seconds)
         said = (
             None if trees is None else trees(asked, seconds),
             None if spread is None else spread(asked),
         )
-        factor, width = (v if v is None or place is None else v[place] for v in said)
+        factor, width = (None if v is None else alike.each(v) for v in said)
         return factor, width
 
     def seconds(self, ops: OpTable, machine: Machine) -> tuple[Floats, NDArray[np.bool_]]:

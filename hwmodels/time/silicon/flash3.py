@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tierlab.hwmodels.time.silicon.kernel import Floats
+from tierlab.hwmodels.time.silicon.once import once
 from tierlab.hwmodels.time.silicon.uneven import longest as longest_of
 from tierlab.kernels.ops.table import DTYPE_BYTES, OpTable
 
@@ -37,6 +38,7 @@ _WIDE = np.array(
 """Rows of a tile by head width; keys by bytes stored (two, one), window (none, one), head width."""
 
 
+@once
 def tile(ops: OpTable) -> tuple[Floats, Floats]:
     """Return the rows and the keys of a tile, both [n]."""
     step = np.searchsorted(_STEPS, ops["head_dim"])
@@ -44,12 +46,14 @@ def tile(ops: OpTable) -> tuple[Floats, Floats]:
     return _HIGH[step], _WIDE[narrow, (ops["window"] > 0).astype(np.intp), step]
 
 
+@once
 def packs_by_tma(ops: OpTable) -> NDArray[np.bool_]:
     """Return where one bulk copy loads the queries of a tile: kernels for groups of 4, 8 and 16."""
     packs: NDArray[np.bool_] = np.isin(ops["heads"] / ops["kv_heads"], (4.0, 8.0, 16.0))
     return packs
 
 
+@once
 def splits(ops: OpTable, sms: float, longest: bool = False) -> Floats:
     """Return the CTAs that share a tile of a batch's mean or longest sequence, float64[n].
 

@@ -32,6 +32,7 @@ from tierlab.hwmodels.time.silicon.kernel import (
     soft_max,
 )
 from tierlab.hwmodels.time.silicon.machine import Machine
+from tierlab.hwmodels.time.silicon.once import once
 from tierlab.hwmodels.time.silicon.tiles import STEP, Rates, Tile, least_s
 from tierlab.kernels.ops.gemm import output_bytes, weight_bytes
 from tierlab.kernels.ops.table import DTYPE_BYTES, DTYPES, OpTable
@@ -161,13 +162,18 @@ class _Shape:
             yield rows, int(np.argmax(rows))
 
 
+@once
+def _shape(ops: OpTable, machine: Machine, p: Values) -> _Shape:
+    return _Shape(ops, machine, p)
+
+
 def _peak(machine: Machine, dtype: int) -> float:
     return machine.peak(DTYPES[dtype])
 
 
 def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
     """Return the time of each call, float64[n]."""
-    shape = _Shape(ops, machine, p)
+    shape = _shape(ops, machine, p)
     best = _SCHEDULES[schedule](shape)
     slower = 1.0 / shape.sustained(best) - 1.0
     best = best * (1.0 + slower * (1.0 - np.exp(-best / (p["heat_ms"] * 1e-3))))
@@ -217,6 +223,7 @@ _SCHEDULES: Mapping[str, Callable[[_Shape], Floats]] = {
 }  # fmt: skip
 
 
+@once
 def coordinates(ops: OpTable) -> Mapping[str, Floats]:
     """Return log2 of m, n, k and of the work."""
     m, n, k = (np.log2(np.maximum(ops[c], 1.0)) for c in "mnk")
@@ -227,7 +234,7 @@ def features(
     ops: OpTable, machine: Machine, schedule: str, p: Values, seconds: Floats
 ) -> Mapping[str, Floats]:
     """Return the waves and tails of common tiles, and where the time goes."""
-    shape = _Shape(ops, machine, p)
+    shape = _shape(ops, machine, p)
     at = dict(coordinates(ops))
     m, n, k = at["m"], at["n"], at["k"]
     found = {

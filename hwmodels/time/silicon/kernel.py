@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tierlab.hwmodels.time.silicon.machine import Machine
+from tierlab.hwmodels.time.silicon.once import once
 from tierlab.kernels.ops.table import OpTable
 
 Floats = NDArray[np.float64]
@@ -127,6 +128,7 @@ def miss_share(footprint_bytes: Floats, l2_bytes: float, sharpness: float) -> Fl
     return share
 
 
+@once
 def reach(ops: OpTable) -> tuple[Floats, NDArray[np.bool_]]:
     """Return the keys that the last query sees, and whether a window binds."""
     window = ops["window"]
@@ -134,6 +136,7 @@ def reach(ops: OpTable) -> tuple[Floats, NDArray[np.bool_]]:
     return np.where(binds, window, ops["kv_len"]), binds
 
 
+@once
 def store_waves(ops: OpTable, machine: Machine) -> Floats:
     """Return the waves of threads that store new keys and values, float64[n].
 

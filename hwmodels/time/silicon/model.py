@@ -16,14 +16,14 @@ from numpy.typing import NDArray
 
 from tierlab.hwmodels.time.silicon import engines
 from tierlab.hwmodels.time.silicon.calibration import ANY_DEVICE, Calibration
-from tierlab.hwmodels.time.silicon.fitted import Fitted
+from tierlab.hwmodels.time.silicon.fitted import Fitted, Predicted
 from tierlab.hwmodels.time.silicon.machine import Machine
 from tierlab.hwmodels.time.silicon.measured import SEVERAL
 from tierlab.hwmodels.time.silicon.registry import KERNELS, VARIANTS, is_variant
 from tierlab.hwmodels.time.silicon.repeats import run_starts
 from tierlab.hwmodels.time.silicon.shared import shared_launch, shares, together
 from tierlab.hwmodels.time.times import CALIBRATED, DATASHEET, SharedLaunch, TimeModel, Times
-from tierlab.kernels.ops.table import COLUMNS, DTYPE_BYTES, DTYPES, OPS, OpTable, Work
+from tierlab.kernels.ops.table import DTYPE_BYTES, DTYPES, OPS, OpTable, Work
 
 Floats = NDArray[np.float64]
 BIAS_GROUP = 200
@@ -34,16 +34,13 @@ _SAME = {"fp16": "bf16"}
 """Dtypes that run on the same kernels at the same rate."""
 _ATTENTION = ("prefill_attention", "decode_attention")
 _ATTENDS = np.array([op in _ATTENTION for op in OPS])
+_MULTIPLIES = np.array([op in ("gemm", "grouped_gemm") for op in OPS])
 _PLAIN = np.array([op not in ("gemm", "grouped_gemm", *_ATTENTION) for op in OPS])
 """Operations that one kernel does in every dtype: they move bytes."""
 _PRODUCT = ("m", "n", "k")
 _SEQUENCES = ("batch", "q_len", "kv_len", "heads", "kv_heads", "head_dim")
-_SIZES = [COLUMNS.index(name) for name in (*_PRODUCT, *_SEQUENCES)]
-_SIZED = np.array(
-    [[op in ("gemm", "grouped_gemm") for op in OPS]] * len(_PRODUCT)
-    + [[op in _ATTENTION for op in OPS]] * len(_SEQUENCES)
-)
-"""Sizes x operations: which sizes an operation has, without which it has no work."""
+"""The sizes that a product or attention has, without one of which it has no work."""
+_Rows = NDArray[np.int64] | slice
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,10 +87,10 @@ class Silicon:
         """Return the durations, and which kernel answered each row (-1: the fallback)."""
         out, member = _empty(len(ops)), self._member(ops)
         member[_void(ops)] = -1
-        for g in np.unique(member):
+        for g in np.flatnonzero(np.bincount(member + 1)) - 1:
             rows = np.flatnonzero(member == g)
             for start in range(0, len(rows), _CHUNK):
-                self._answer(out, rows[start : start + _CHUNK], int(g), ops)
+                self._answer(out, _span(rows[start : start + _CHUNK]), int(g), ops)
         return out, member
 
     def launched(self, mixing: Work) -> Work:
@@ -150,15 +147,19 @@ class Silicon:
         found: NDArray[np.int32] = self._of_code[_codes(ops)]
         return found
 
-    def _answer(self, out: Times, rows: NDArray[np.int64], g: int, ops: OpTable) -> None:
+    def _answer(self, out: Times, rows: _Rows, g: int, ops: OpTable) -> None:
+        mine = ops.take(rows)
         if g < 0:
-            _copy(out, rows, self._fallback.predict(ops.take(rows)))
+            _copy(out, rows, self._fallback.predict(mine))
             return
-        starts = run_starts(ops, rows)
-        found = self._members[g].fitted.predict(ops.take(rows[starts]), self._machine)
-        run = np.cumsum(starts) - 1
-        out.seconds[rows], out.extrapolated[rows] = found.seconds[run], found.beyond[run]
-        out.p10[rows], out.p90[rows] = found.p10[run], found.p90[run]
+        starts, fitted = run_starts(mine), self._members[g].fitted
+        if starts.all():
+            found = fitted.predict(mine, self._machine)
+        else:
+            run = np.cumsum(starts) - 1
+            found = Predicted(*(v[run] for v in fitted.predict(mine.take(starts), self._machine)))
+        out.seconds[rows], out.extrapolated[rows] = found.seconds, found.beyond
+        out.p10[rows], out.p90[rows] = found.p10, found.p90
         out.source[rows] = self._source
         out.bias_group[rows] = BIAS_GROUP + g
 
@@ -193,8 +194,17 @@ _BASE = np.array(
 
 def _void(ops: OpTable) -> NDArray[np.bool_]:
     """Say which rows have no work: one of their sizes is 0."""
-    none: NDArray[np.bool_] = ((ops.values[_SIZES] <= 0) & _SIZED[:, ops.op]).any(axis=0)
+    none, present = np.zeros(len(ops), np.bool_), np.bincount(ops.op, minlength=len(OPS)) > 0
+    for has, sizes in ((_MULTIPLIES, _PRODUCT), (_ATTENDS, _SEQUENCES)):
+        if (has & present).any():
+            none |= has[ops.op] & np.logical_or.reduce([ops[name] <= 0 for name in sizes])
     return none
+
+
+def _span(rows: NDArray[np.int64]) -> _Rows:
+    """Return rising places as a slice where there are no others between: that copies nothing."""
+    first, end = int(rows[0]), int(rows[-1]) + 1
+    return slice(first, end) if end - first == len(rows) else rows
 
 
 def _defaults(kernels: Sequence[Fitted]) -> list[_Member]:
@@ -243,7 +253,7 @@ def _empty(n: int) -> Times:
     return Times(seconds, p10, p90, np.zeros(n, np.uint8), np.zeros(n, np.bool_), group)
 
 
-def _copy(out: Times, rows: NDArray[np.int64], other: Times) -> None:
+def _copy(out: Times, rows: _Rows, other: Times) -> None:
     out.seconds[rows], out.p10[rows], out.p90[rows] = other.seconds, other.p10, other.p90
     out.source[rows], out.extrapolated[rows] = other.source, other.extrapolated
     out.bias_group[rows] = other.bias_group

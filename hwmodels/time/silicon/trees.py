@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,24 @@ DEPTH = 6
 LEAVES = 1 << DEPTH
 _BLOCK = 2048
 """Rows at a time: their bins stay in the processor's first cache."""
+
+
+class _Flat(NamedTuple):
+    """Trees over the features that they ask for.
+
+    Attributes
+    ----------
+    names, edges, starts
+        Those features; all their edges in a row, and where each feature's start and end in it.
+    feature, leaves
+        uint8[trees, DEPTH], places in `names`; float64[trees, LEAVES].
+    """
+
+    names: tuple[str, ...]
+    edges: Floats
+    starts: NDArray[np.int64]
+    feature: Bytes
+    leaves: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,39 +73,51 @@ class Forest:
     steps: NDArray[np.int8]
 
     @cached_property
-    def _flat(self) -> tuple[Floats, NDArray[np.int64], Floats]:
-        return (*_flat_edges(self.edges), self.scale[:, None] * self.steps)
+    def _flat(self) -> _Flat:
+        asked, feature = np.unique(self.feature, return_inverse=True)
+        edges, starts = _flat_edges([self.edges[f] for f in asked])
+        places: Bytes = np.reshape(feature, self.feature.shape).astype(np.uint8)
+        names = tuple(self.names[f] for f in asked)
+        return _Flat(names, edges, starts, places, self.scale[:, None] * self.steps)
 
     def __call__(self, features: Mapping[str, Floats], rows: Rows | None = None) -> Floats:
         """Return the log of the factor, float64[n], of features float64[n] by name.
 
         `rows`, int64[n], are those to answer, where not all.
         """
-        columns = [features[name] for name in self.names]
+        columns = [features[name] for name in self._flat.names]
         count = len(columns[0]) if rows is None else len(rows)
         if plain(count):
             return self._plainly(columns if rows is None else [c[rows] for c in columns])
-        edges, starts, leaves = self._flat
-        total = np.zeros(count)
-        values, bins = np.empty((len(columns), _BLOCK)), np.empty((len(columns), _BLOCK), np.uint8)
-        place = np.empty(_BLOCK, np.uint8)
-        for start in range(0, len(total), _BLOCK):
-            into = total[start : start + _BLOCK]
+        total = np.empty(count)
+        for start in range(0, count, _BLOCK):
             mine = slice(start, start + _BLOCK) if rows is None else rows[start : start + _BLOCK]
+            into = total[start : start + _BLOCK]
+            values = np.empty((len(columns), len(into)))
             for row, column in zip(values, columns, strict=True):
-                row[: len(into)] = column[mine]
-            _compiled(_bin_rows)(values[:, : len(into)], edges, starts, bins)
-            _compiled(_add_trees)(bins, self.feature, self.above, leaves, place[: len(into)], into)
+                row[:] = column[mine]
+            self._add(values, into)
         return total
+
+    def _add(self, values: Floats, into: Floats) -> None:
+        """Write the sums of a block of rows, whose `values` are one array without gaps.
+
+        Where rows are gaps apart, vector units are not used.
+        """
+        flat, place = self._flat, np.empty(len(into), np.uint8)
+        bins = np.empty(values.shape, np.uint8)
+        _compiled(_bin_rows)(values, flat.edges, flat.starts, bins)
+        _compiled(_add_trees)(bins, flat.feature, self.above, flat.leaves, place, into)
 
     def _plainly(self, columns: Sequence[Floats]) -> Floats:
         """Return the same to the last bit, without compiling: leaves add up tree by tree."""
-        cut = zip(self.edges, columns, strict=True)
+        flat = self._flat
+        cut = zip(np.split(flat.edges, flat.starts[1:-1]), columns, strict=True)
         bins = np.stack([np.searchsorted(edges, column) for edges, column in cut])
-        over = bins[self.feature] > self.above[..., None]
+        over = bins[flat.feature] > self.above[..., None]
         place = (over << np.arange(DEPTH)[:, None]).sum(axis=1)
         total = np.zeros(len(columns[0]))
-        for said in np.take_along_axis(self._flat[2], place, axis=1):
+        for said in np.take_along_axis(flat.leaves, place, axis=1):
             total += said
         return total
 
@@ -124,12 +155,22 @@ def _bin_rows(values: Floats, edges: Floats, starts: NDArray[np.int64], bins: By
 def _add_trees(
     bins: Bytes, feature: Bytes, above: Bytes, leaves: Floats, place: Bytes, total: Floats
 ) -> None:
+    """Add up leaves tree by tree; the six questions of one are asked of a row together."""
+    total[:] = 0.0
+    none = np.uint8(0)
     for t in range(feature.shape[0]):
-        place[:] = 0
-        for d in range(feature.shape[1]):
-            row, edge, bit = bins[feature[t, d]], above[t, d], np.uint8(1 << d)
-            for i in range(len(place)):
-                place[i] |= bit if row[i] > edge else np.uint8(0)
+        f, cut = feature[t], above[t]
+        row0, row1, row2 = bins[f[0]], bins[f[1]], bins[f[2]]
+        row3, row4, row5 = bins[f[3]], bins[f[4]], bins[f[5]]
+        cut0, cut1, cut2, cut3, cut4, cut5 = cut[0], cut[1], cut[2], cut[3], cut[4], cut[5]
+        for i in range(len(place)):
+            asked = np.uint8(1) if row0[i] > cut0 else none
+            asked |= np.uint8(2) if row1[i] > cut1 else none
+            asked |= np.uint8(4) if row2[i] > cut2 else none
+            asked |= np.uint8(8) if row3[i] > cut3 else none
+            asked |= np.uint8(16) if row4[i] > cut4 else none
+            asked |= np.uint8(32) if row5[i] > cut5 else none
+            place[i] = asked
         leaf = leaves[t]
         for i in range(len(place)):
             total[i] += leaf[place[i]]

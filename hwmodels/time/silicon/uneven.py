@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tierlab.hwmodels.time.silicon.kernel import Floats
+from tierlab.hwmodels.time.silicon.once import once
 from tierlab.kernels.ops.table import COLUMNS, OpTable
 
 SHORTER = 4.0
@@ -22,22 +23,26 @@ ANYWHERE = 0.5
 """Of a batch, what starts after its last long sequence: it may be anywhere; an assumption
 (2026-11-21). In `skew.csv` long ones are first."""
 _ROUNDS = 2
+_KEYS, _SPREAD = COLUMNS.index("kv_len"), COLUMNS.index("kv_len_spread")
 
 
 def even(ops: OpTable) -> OpTable:
     """Return the same batches with all sequences of the mean length."""
-    values = ops.values.copy()
-    values[COLUMNS.index("kv_len_spread")] = 0.0
-    return OpTable(ops.op, ops.dtype, ops.kv_dtype, values)
+    return _even(ops, ops["kv_len"])
 
 
 def of_longest(ops: OpTable) -> OpTable:
     """Return even batches of sequences that are all as long as the longest."""
-    made = even(ops)
-    made.values[COLUMNS.index("kv_len")] = longest(ops)
-    return made
+    return _even(ops, longest(ops))
 
 
+def _even(ops: OpTable, kv_len: Floats) -> OpTable:
+    values = ops.values.copy()
+    values[_KEYS], values[_SPREAD] = kv_len, 0.0
+    return OpTable(ops.op, ops.dtype, ops.kv_dtype, values)
+
+
+@once
 def longest(ops: OpTable) -> Floats:
     """Return the keys of each batch's longest sequence, float64[n]."""
     keys: Floats = ops["kv_len"] * (1.0 + ops["kv_len_spread"])

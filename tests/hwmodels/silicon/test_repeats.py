@@ -58,8 +58,8 @@ def test_runs_end_where_a_column_changes():
     ops = OpTable.build(
         "gemm", "bf16", m=[1, 1, 2, 2, 2], n=8, k=[4, 4, 4, 4, 8], batch=[1, 2, 3, 4, 5]
     )
-    assert run_starts(ops, np.arange(5)).tolist() == [True, False, True, False, True]
-    assert run_starts(ops, np.array([1, 3])).tolist() == [True, True]
+    assert run_starts(ops).tolist() == [True, False, True, False, True]
+    assert run_starts(ops.take(np.array([1, 3]))).tolist() == [True, True]
 
 
 @pytest.mark.parametrize("path", sorted(SHIPPED.glob("*.json")), ids=lambda path: path.stem)

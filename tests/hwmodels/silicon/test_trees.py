@@ -1,10 +1,12 @@
 """Trees: what is fitted is found on shapes not seen, packed, and read back the same."""
 
+import base64
+
 import numpy as np
 import pytest
 
 from tierlab.hwmodels.time.silicon.boost import Boosting, grow
-from tierlab.hwmodels.time.silicon.packed import pack, unpack
+from tierlab.hwmodels.time.silicon.packed import pack, unpack, unwrapped
 from tierlab.hwmodels.time.silicon.trees import DEPTH, LEAVES, Forest
 from tierlab.kernels.base.errors import BadInput
 
@@ -83,3 +85,16 @@ def test_scales_and_questions_that_no_fit_gives_are_refused():
         broken = Forest(*[value if k == name else parts[k] for k in Forest.__dataclass_fields__])
         with pytest.raises(BadInput, match="scales|rise"):
             unpack(*pack(broken).values(), refuse)
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 999, 4000])
+def test_text_of_any_length_is_read_as_it_was_written(size):
+    raw = np.random.default_rng(size).integers(0, 256, size, np.uint8).tobytes()
+    assert unwrapped(base64.b85encode(raw).decode()) == raw
+    assert unwrapped(base64.b85encode(b"\xff" * size).decode()) == b"\xff" * size
+
+
+@pytest.mark.parametrize("text", ["abc d", "~~~~~", 'ab"cd', "abcd\u00e9", "0000\n"])
+def test_text_that_was_never_written_is_refused(text):
+    with pytest.raises(ValueError, match=r"base 85|ascii"):
+        unwrapped(text)
