@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tierlab.hwmodels.time.silicon import engines, flash3, named
+from tierlab.hwmodels.time.silicon import engines, flash2, flash3, flashinfer, named
 from tierlab.hwmodels.time.silicon.alone import ALONE, ragged_s
 from tierlab.hwmodels.time.silicon.kernel import (
     ENGINE,
@@ -126,7 +126,8 @@ def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
     waves = np.maximum(1.0, waves + p["whole"] * (np.ceil(waves) - waves))
     memory_s = _memory_s(ops, machine, schedule, cut, p)
     later = np.where(batch > flash3.MOST_DYNAMIC, p["many"], 1.0) * p["overlap"] * (waves - 1.0)
-    tile = by_head_dim(dim, p, "tile") * (1.0 + p["group"] * np.log2(group) / 6.0)
+    rows = flashinfer.large(group) if schedule == "flashinfer" else np.log2(group) / 6.0
+    tile = by_head_dim(dim, p, "tile") * (1.0 + p["group"] * rows)
     fixed = (1.0 + later) * tile * (1.0 + p["window_tile"] * costs.windows * binds)
     loops = waves * np.ceil(blocks / splits) * by_head_dim(dim, p, "block") * weight
     work_s = soft_max(memory_s.busy, (fixed + loops) / machine.clock_hz, p["power"])
@@ -152,18 +153,22 @@ class _Memory(NamedTuple):
 def _memory_s(
     ops: OpTable, machine: Machine, schedule: str, cut: engines.Cut, p: Values
 ) -> _Memory:
-    keys, _ = reach(ops)
+    keys, passes = flash2.read(ops) if schedule == "flash2" else (reach(ops)[0], 1.0)
     tiles, _, splits, _ = cut
     ctas, deep = tiles * splits, engines.costs(schedule, ops, machine).deep
     row = 2.0 * ops["head_dim"] * DTYPE_BYTES[ops.kv_dtype]
     cached = ops["batch"] * ops["kv_heads"] * keys * row
     partial = np.where(splits > 1, 4.0 * splits, 0.0)
     ends = ops["batch"] * ops["heads"] * ops["head_dim"] * 2.0 * (2.0 + partial)
-    miss = miss_share(cached, p["l2_share"] * machine.l2_bytes, p["l2_sharp"])
+    l2_bytes = p["l2_share"] * machine.l2_bytes
+    again = miss_share(cached / ops["kv_heads"], l2_bytes, p["l2_sharp"])
+    miss = miss_share(cached, l2_bytes, p["l2_sharp"]) / passes + again * (1.0 - 1.0 / passes)
     active = np.minimum(machine.sms, ctas) * deep
     rate = soft_min(p["hbm_eff"] * machine.bytes_per_s, active * p["sm_gbs"] * 1e9)
     l2_rate = soft_min(p["l2_speed"] * machine.bytes_per_s, active * p["sm_l2_gbs"] * 1e9)
-    moved = cached * (miss / rate + (1.0 - miss) / l2_rate)
+    if schedule == "flashinfer":
+        rate = rate / flashinfer.fetched(ops, ctas, machine.sms, l2_bytes, p["l2_sharp"])
+    moved = passes * cached * (miss / rate + (1.0 - miss) / l2_rate)
     return _Memory(moved + p["ends"] * ends / machine.bytes_per_s, miss)
 
 
@@ -196,7 +201,6 @@ def features(
     if ops["kv_len_spread"].any():
         ops = even(ops)
         seconds = DECODE.seconds(ops, machine, schedule, p)
-    keys, _ = reach(ops)
     schedule = _resolved(schedule, ops, machine)
     grid = _grid(ops, machine, schedule)
     ctas = grid.tiles * grid.splits
@@ -210,7 +214,7 @@ def features(
         "window": np.log2(ops["window"] + 1.0),
         "context": np.log2(ops["kv_len"]),
         "lanes": np.log2(lanes),
-        "pairs": np.log2(lanes * keys * ops["head_dim"]),
+        "pairs": np.log2(lanes * reach(ops)[0] * ops["head_dim"]),
         "outputs": np.log2(lanes * ops["head_dim"]),
         "seconds": np.log2(seconds),
         "waves": np.log2(waves),

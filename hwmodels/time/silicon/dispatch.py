@@ -62,6 +62,11 @@ def table(machine: Machine) -> Table:
     return _SMALL_BLACKWELL if "fp4" in machine.flop_per_s else _ADA
 
 
+def is_cutlass2(machine: Machine) -> bool:
+    """Say whether the kernels of a GPU are CUTLASS 2's: Ada and before."""
+    return table(machine) is _ADA
+
+
 def tiles(machine: Machine, m: Floats, n: Floats) -> Iterator[tuple[Sides, NDArray[np.bool_]]]:
     """Yield each tile that serves some rows, rows and columns of it, and which, bool[n]."""
     served: dict[Sides, NDArray[np.bool_]] = {}

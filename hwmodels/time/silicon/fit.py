@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tierlab.hwmodels.time.silicon import dispatch, engines, named
+from tierlab.hwmodels.time.silicon import dispatch, engines, flashinfer, named
 from tierlab.hwmodels.time.silicon.boost import Boosting
 from tierlab.hwmodels.time.silicon.bytime import ByTime, grow_by_time, rows_of
 from tierlab.hwmodels.time.silicon.fitragged import ALONE, even_rows, fit_ragged
@@ -137,8 +137,11 @@ def fit_parameters(
 def _may_run(schedule: str, parts: list[tuple[Measured, Machine]]) -> bool:
     """Say whether to try a schedule: an engine's kernel only on the GPUs that it runs on.
 
-    vLLM's tiles of 8-bit products say nothing of wider ones; some kernels only their name tells.
+    vLLM's tiles of 8-bit products say nothing of wider ones; some kernels only their name tells,
+    and one that its name tells runs no other.
     """
+    if all(m.key.op == "decode_attention" and flashinfer.MARK in m.key.kernel for m, _ in parts):
+        return schedule == "flashinfer"
     if schedule == dispatch.SCHEDULE:
         return all(bool((DTYPE_BYTES[m.ops.dtype] < 2.0).all()) for m, _ in parts)
     if schedule == ENGINE:

@@ -13,7 +13,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from tierlab.hwmodels.time.silicon.kernel import Floats
+from tierlab.hwmodels.time.silicon.kernel import Floats, reach
 from tierlab.hwmodels.time.silicon.machine import Machine
 from tierlab.kernels.ops.table import OpTable
 
@@ -45,6 +45,17 @@ def keys_of_block(ops: OpTable) -> Floats:
     """Return the keys of a block of the splitting kernel, by head width, float64[n]."""
     dim = ops["head_dim"]
     return np.where(dim <= 64, 256.0, np.where(dim <= 128, 128.0, 64.0))
+
+
+def read(ops: OpTable) -> tuple[Floats, Floats]:
+    """Return the keys that a pass over the cache loads of a sequence, and the passes, float64[n].
+
+    Whole blocks from the first that a window lets in; a pass for each query head of a KV head where
+    these are not packed, as the grid goes through the batch head by head.
+    """
+    length, wide = ops["kv_len"], keys_of_block(ops)
+    behind = np.floor((length - reach(ops)[0]) / wide) * wide
+    return length - behind, np.where(packs(ops), 1.0, ops["heads"] / ops["kv_heads"])
 
 
 def ctas(ops: OpTable, machine: Machine) -> Floats:

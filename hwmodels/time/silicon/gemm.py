@@ -4,7 +4,7 @@ The schedules:
 
 - ``fastest``: of a few tile shapes and split-k factors the best, as a library's heuristic hopes;
 - ``by_rows``: a tile by the number of rows alone, never split;
-- ``scaled_mm``: the tiles of vLLM's 8-bit products (`dispatch`), never split.
+- ``scaled_mm``: the tiles of vLLM's 8-bit products (`dispatch`) and their `stack`, never split.
 
 For each tile, waves over SMs are counted whole or in part; a wave takes the larger of its
 arithmetic and the operands that it streams through L2; all waves together take no less than the
@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tierlab.hwmodels.time.silicon import dispatch
+from tierlab.hwmodels.time.silicon import dispatch, stack
 from tierlab.hwmodels.time.silicon.kernel import (
     Floats,
     Kernel,
@@ -113,7 +113,7 @@ class _Shape:
             mine = np.flatnonzero(rows) if isinstance(same, slice) else np.flatnonzero(rows & same)
             total[mine] = least_s(
                 [c[mine] for c in self._columns()], rates._replace(step_s=0.0),
-                [plain._replace(share=share)],
+                [plain._replace(share=share, stack=stack.moved_bytes(self.machine, tile))],
             )  # fmt: skip
         return total[rows]
 

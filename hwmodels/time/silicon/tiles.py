@@ -50,13 +50,17 @@ class Rates(NamedTuple):
 
 
 class Tile(NamedTuple):
-    """Rows, columns, share of the peak, prologue and epilogue, and the most parts of k."""
+    """Rows, columns, share of the peak, prologue and epilogue, and the most parts of k.
+
+    Then the bytes that the stacks of its threads take to L2 and back.
+    """
 
     rows: float
     columns: float
     share: float
     edge_s: float
     splits: int
+    stack: float = 0.0
 
 
 def least_s(columns: Sequence[Floats], rates: Rates, tiles: Sequence[Tile]) -> Floats:
@@ -101,6 +105,7 @@ def _try_tile(
     outputs, busy, stream_s = work[0], work[1], work[2]
     per_k = 2.0 * tile.rows * tile.columns * r.sms / tile.share / r.flop_per_s
     line_s = (tile.rows * r.operand + tile.columns * r.stored) / r.l2
+    stack_s, edge_s = tile.stack / r.l2, tile.edge_s + tile.stack / r.sm
     slow, splits = r.hbm / r.sm, 1
     for i in range(len(m)):
         outputs[i] = np.ceil(m[i] / tile.rows) * np.ceil(n[i] / tile.columns)
@@ -113,8 +118,8 @@ def _try_tile(
             few = slow / (r.sms if ctas > r.sms else ctas)
             lag = 1.0 + few * few * few * few
             memory = read_s[i] * np.sqrt(np.sqrt(lag)) + write_s[i]
-            compute = waves * (depth * per_k + tile.edge_s)
-            stream = (waves if waves < exact else exact) * r.sms * depth * line_s
+            compute = waves * (depth * per_k + edge_s)
+            stream = (waves if waves < exact else exact) * r.sms * (depth * line_s + stack_s)
             floor = depth * (r.step_s / STEP)
             floor = stream if stream > floor else floor
             both, limit = compute * compute, memory * memory

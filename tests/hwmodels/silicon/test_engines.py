@@ -130,3 +130,28 @@ def test_flash2_tiles_behind_a_long_past_make_whole_waves():
     one, same, two, three = KERNELS["prefill_attention"].seconds(ops, gpu("RTX-4090"), "flash2", p)
     assert same == pytest.approx(one, rel=0.03)
     assert [two / one, three / one] == pytest.approx([2.0, 3.0], rel=0.05)
+
+
+def test_flash2_loads_whole_blocks_for_a_window_and_again_for_each_head():
+    """Keys 897 to 1,024 are a block of 128; of 256, they are half of one."""
+    ops = decode(batch=1, kv_len=[1024, 1025, 100], window=128)
+    keys, passes = flash2.read(ops)
+    assert (list(keys), list(passes)) == ([128.0, 129.0, 100.0], [4.0] * 3)
+    narrow, _ = flash2.read(decode(batch=1, kv_len=1024, window=128, head_dim=64))
+    assert narrow[0] == 256.0
+    assert [v[0] for v in flash2.read(decode(batch=1, kv_len=1024))] == [1024.0, 1.0]
+    assert flash2.read(decode(batch=1, kv_len=1024, kv_heads=32))[1][0] == 1.0
+
+
+def test_heads_of_a_group_find_keys_in_l2_while_those_of_one_kv_head_fit():
+    """L2 holds 96 MiB: of 8 KV heads those of 512 sequences have 32 MiB each, of 2,048 128."""
+    kernel, machine = KERNELS["decode_attention"], gpu("L40S")
+    p = {n: q.start for n, q in kernel.parameters.items()} | {"power": 9.0}
+    one, four = (
+        kernel.seconds(
+            decode(batch=[512, 2048], kv_len=256, window=128, heads=h), machine, "flash2", p
+        )
+        for h in (8, 32)
+    )
+    assert four[0] / one[0] < 3.0
+    assert four[1] / one[1] > 3.7
