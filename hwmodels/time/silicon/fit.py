@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tierlab.hwmodels.time.silicon import dispatch, engines, flashinfer, named
+from tierlab.hwmodels.time.silicon import dispatch, engines, flashinfer, hopper, named
 from tierlab.hwmodels.time.silicon.boost import Boosting
 from tierlab.hwmodels.time.silicon.bytime import ByTime, grow_by_time, rows_of
 from tierlab.hwmodels.time.silicon.fitragged import ALONE, even_rows, fit_ragged
 from tierlab.hwmodels.time.silicon.fitted import Bands, Fitted, stratum
-from tierlab.hwmodels.time.silicon.kernel import ENGINE, Kernel
+from tierlab.hwmodels.time.silicon.kernel import ENGINE, Kernel, generation
 from tierlab.hwmodels.time.silicon.machine import Machine
 from tierlab.hwmodels.time.silicon.measured import Measured
 from tierlab.hwmodels.time.silicon.registry import KERNELS
@@ -146,6 +146,8 @@ def _may_run(schedule: str, parts: list[tuple[Measured, Machine]]) -> bool:
         return all(bool((DTYPE_BYTES[m.ops.dtype] < 2.0).all()) for m, _ in parts)
     if schedule == ENGINE:
         return len(parts) > 1
+    if schedule == hopper.NAME:
+        return len(parts) == 1 and generation(parts[0][1]) == hopper.NAME
     if schedule in named.MARKS:
         return all(named.MARKS[schedule] in m.key.kernel for m, _ in parts)
     run = {engines.engine(machine, eight=engines.narrow(m.ops)) for m, machine in parts}
@@ -169,7 +171,7 @@ def minimise(
     """Return the parameters of one schedule that fit all parts, their cost, and if it settled."""
     from scipy.optimize import least_squares
 
-    known = kernel.parameters
+    known = kernel.of(schedule)
     start, low, high = np.log([(p.start, p.low, p.high) for p in known.values()]).T
     x0 = start if first is None else np.clip(np.log(list(first.values())), low, high)
     logs = [np.log(m.seconds) for m, _ in parts]

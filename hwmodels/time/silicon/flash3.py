@@ -39,11 +39,12 @@ _WIDE = np.array(
 
 
 @once
-def tile(ops: OpTable) -> tuple[Floats, Floats]:
-    """Return the rows and the keys of a tile, both [n]."""
+def tile(ops: OpTable, windowed: NDArray[np.intp] | None = None) -> tuple[Floats, Floats]:
+    """Return the rows and the keys of a tile, both [n]; `windowed`: of which kernel, 0 or 1."""
+    windowed = (ops["window"] > 0).astype(np.intp) if windowed is None else windowed
     step = np.searchsorted(_STEPS, ops["head_dim"])
     narrow = (DTYPE_BYTES < 2.0).astype(np.intp)[ops.kv_dtype]
-    return _HIGH[step], _WIDE[narrow, (ops["window"] > 0).astype(np.intp), step]
+    return _HIGH[step], _WIDE[narrow, windowed, step]
 
 
 @once

@@ -29,6 +29,8 @@ class Parameter:
         What it is, with its unit.
     absent
         What it is where a calibration was made before it existed; None: such a file is refused.
+    only
+        The schedule that it belongs to, if to one alone: fits of others leave it out.
     """
 
     start: float
@@ -36,6 +38,7 @@ class Parameter:
     high: float
     meaning: str
     absent: float | None = None
+    only: str | None = None
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,10 @@ class Kernel:
     seconds: Callable[[OpTable, Machine, str, Values], Floats]
     coordinates: Callable[[OpTable], Mapping[str, Floats]]
     features: Features | None = None
+
+    def of(self, schedule: str) -> dict[str, Parameter]:
+        """Return the parameters of one schedule."""
+        return {n: p for n, p in self.parameters.items() if p.only in (None, schedule)}
 
     def asked(
         self, ops: OpTable, machine: Machine, schedule: str, p: Values, seconds: Floats

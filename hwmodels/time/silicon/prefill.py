@@ -7,6 +7,7 @@ include. A tile is some rows of queries against blocks of keys (`_tile`). The sc
   as FlashAttention 3 does (`flash3`);
 - ``packed_whole``: the same, keys never split;
 - ``heads``: each query head has its own tiles (FlashAttention 2);
+- ``hopper``: FlashAttention 3 as vLLM's fork runs it, tile by tile (`hopper`);
 - ``triton``: packed in tiles of 16 rows (`named`);
 - ``flash2``: ``heads`` in tiles of 64 queries, as the splitting kernel has that paged caches take;
 - ``trtllm``: ``heads`` as well, with blocks of 128 keys;
@@ -22,11 +23,11 @@ it in the share of the peak: what they hide of it differs.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import numpy as np
 
-from tierlab.hwmodels.time.silicon import engines, flash2, flash3, named
+from tierlab.hwmodels.time.silicon import engines, flash2, flash3, hopper, named
+from tierlab.hwmodels.time.silicon.grid import Grid
 from tierlab.hwmodels.time.silicon.kernel import (
     ENGINE,
     HEAD_DIMS,
@@ -73,6 +74,7 @@ PARAMETERS: dict[str, Parameter] = {
     "vector": Parameter(0.15, 1e-3, 1.0, "softmax of a score, cycles of an SM", absent=0.0),
     **{f"peak{d}": Parameter(0.8, 0.05, 1.5, "of the peak, 1") for d in HEAD_DIMS},
     **{f"tile{d}": Parameter(1500.0, 10.0, 80000.0, "a tile, ns") for d in HEAD_DIMS},
+    **hopper.PARAMETERS,
 }
 
 
@@ -81,15 +83,7 @@ def _resolved(schedule: str, ops: OpTable, machine: Machine) -> str:
 
 
 _SPLITS = ("packed", "flash3", "flashinfer")
-_PACKED = (*_SPLITS, "packed_whole", named.TRITON)
-
-
-class _Grid(NamedTuple):
-    tiles: Floats
-    longest: Floats
-    total: Floats
-    splits: Floats
-    area: Floats
+_PACKED = (*_SPLITS, "packed_whole", named.TRITON, hopper.NAME)
 
 
 @once
@@ -99,6 +93,8 @@ def _tile(ops: OpTable, schedule: str) -> tuple[Floats, Floats]:
     Where heads are not packed: 128 x 128, 64 keys for heads over 64 wide (FlashAttention 2's
     ``flash_fwd_launch_template.h``).
     """
+    if schedule == hopper.NAME:
+        return hopper.tile(ops)
     if schedule == named.TRITON:
         return named.triton_rows(ops), np.full(len(ops), named.TRITON_KEYS)
     if schedule in _PACKED:
@@ -110,8 +106,10 @@ def _tile(ops: OpTable, schedule: str) -> tuple[Floats, Floats]:
 
 
 @once
-def _grid(ops: OpTable, sms: float, schedule: str, p: Values) -> _Grid:
+def _grid(ops: OpTable, sms: float, schedule: str, p: Values) -> Grid:
     """Return the tiles, blocks of the longest and of all, and splits of each tile."""
+    if schedule == hopper.NAME:
+        return hopper.grid(ops, sms)
     group = ops["heads"] / ops["kv_heads"] if schedule in _PACKED else np.ones(len(ops))
     high, wide = _tile(ops, schedule)
     span = np.minimum(high / group, ops["q_len"])
@@ -123,7 +121,7 @@ def _grid(ops: OpTable, sms: float, schedule: str, p: Values) -> _Grid:
     longest = np.ceil((keys + binds * span) / wide)
     splits = flash3.splits(ops, sms) if schedule in _SPLITS else np.ones(len(ops))
     longest = np.maximum(np.ceil(longest / splits), 1.0)
-    return _Grid(tiles, longest, tiles * per_tile / wide, splits, high * wide)
+    return Grid(tiles, longest, tiles * per_tile / wide, splits, high * wide)
 
 
 def _ends(ops: OpTable, span: Floats, wide: Floats) -> Floats:
@@ -141,6 +139,8 @@ def _ends(ops: OpTable, span: Floats, wide: Floats) -> Floats:
 
 def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
     """Return the time of each call, float64[n]."""
+    if schedule == hopper.NAME:
+        return hopper.seconds(ops, machine, p)
     several, schedule = schedule == ENGINE, _resolved(schedule, ops, machine)
     costs = engines.costs(schedule, ops, machine)
     grid = _grid(ops, machine.sms, schedule, p)
@@ -174,7 +174,7 @@ def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
     return total
 
 
-def _last(grid: _Grid, waves: Floats, schedule: str, p: Values) -> Floats:
+def _last(grid: Grid, waves: Floats, schedule: str, p: Values) -> Floats:
     """Return what the last SM has beyond the mean, of the longest tile, float64[n].
 
     FlashAttention 2 hands out tiles in order: tiles as long as each other, as behind a long past,
@@ -237,7 +237,8 @@ def features(
     """Return what the kernel does with a shape: tiles, waves, tails, and each part's share."""
     schedule = _resolved(schedule, ops, machine)
     grid = _grid(ops, machine.sms, schedule, p)
-    at = dict(coordinates(ops))
+    at, parts = dict(coordinates(ops)), hopper if schedule == hopper.NAME else None
+    store_s, memory_s = (parts.store_s, parts.memory_s) if parts else (_store_s, _memory_s)
     high, _ = _tile(ops, schedule)
     rows = ops["q_len"] * (ops["heads"] / ops["kv_heads"] if schedule in _PACKED else 1.0)
     waves = grid.tiles * grid.splits / machine.sms
@@ -258,14 +259,14 @@ def features(
         "by_tma": flash3.packs_by_tma(ops).astype(np.float64),
         "stored": np.log2(store_waves(ops, machine)),
         "row": np.log2(ops["kv_heads"] * ops["head_dim"]),
-        "store_share": _store_s(ops, machine, p) / seconds,
-        "memory_share": _memory_s(ops, machine, p) / seconds,
+        "store_share": store_s(ops, machine, p) / seconds,
+        "memory_share": memory_s(ops, machine, p) / seconds,
     }
 
 
 PREFILL = Kernel(
     "prefill_attention",
-    ("packed", "packed_whole", "heads", named.TRITON, *engines.NAMES, ENGINE),
+    ("packed", "packed_whole", "heads", named.TRITON, hopper.NAME, *engines.NAMES, ENGINE),
     PARAMETERS,
     seconds,
     coordinates,
