@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tierlab.hwmodels.time.silicon import flash4
+from tierlab.hwmodels.time.silicon import flash4, unified
 from tierlab.hwmodels.time.silicon.collective import COLLECTIVES
 from tierlab.hwmodels.time.silicon.decode import DECODE
 from tierlab.hwmodels.time.silicon.elementwise import ELEMENTWISE
@@ -30,6 +30,7 @@ KERNELS: dict[str, Kernel] = {kernel.op: kernel for kernel in _PLAIN} | {
 """Operation, or variant of one -> its model. What is not here is left to the roofline."""
 NAMED: dict[str, dict[str, Kernel]] = {
     flash4.MARK: {k.op: k for k in (flash4.DECODE, flash4.PREFILL)},
+    unified.MARK: {k.op: k for k in (unified.DECODE, unified.PREFILL)},
 }
 """What a kernel's name holds -> models of its own, by operation: they know no other schedule."""
 VARIANTS = {
