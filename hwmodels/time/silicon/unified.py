@@ -32,7 +32,6 @@ from tierlab.hwmodels.time.silicon.kernel import (
     reach,
     rounding,
     soft_max,
-    store_waves,
 )
 from tierlab.hwmodels.time.silicon.machine import Machine
 from tierlab.hwmodels.time.silicon.uneven import longest as longest_of
@@ -46,6 +45,9 @@ ROWS = 16.0
 KEYS, KEYS_OF_SEGMENTS = 32.0, 16.0
 """Of one step."""
 SEGMENTS, MOST_TILES = 16.0, 128.0
+BLOCKS = 4.0
+"""Tokens that an SM stores at once in an 8-bit cache, whatever their heads: an assumption, by the
+public times (2026-11-21)."""
 
 PARAMETERS: dict[str, Parameter] = {
     "launch_us": Parameter(5.0, 0.5, 60.0, "before any work, us"),
@@ -56,6 +58,7 @@ PARAMETERS: dict[str, Parameter] = {
     "wait": Parameter(2500.0, 10.0, 40000.0, "of a CTA, the same, cycles"),
     "half_step": Parameter(1000.0, 10.0, 40000.0, "of an SM, 16 rows and 16 keys, cycles"),
     "half_wait": Parameter(1300.0, 10.0, 40000.0, "of a CTA, the same, cycles"),
+    "far": Parameter(0.15, 1e-3, 2.0, "of a CTA, more where keys are not in L2, 1"),
     "fill": Parameter(800.0, 1.0, 20000.0, "of an SM, a segment of several steps, cycles"),
     "bare": Parameter(800.0, 1.0, 20000.0, "of an SM, a segment outside the window, cycles"),
     "few": Parameter(2.5, 0.1, 9.0, "CTAs an SM to which one has as many as it may, 1"),
@@ -77,8 +80,18 @@ PARAMETERS: dict[str, Parameter] = {
 
 
 class _Grid(NamedTuple):
-    """CTAs with steps, of them those of segments with several; with keys outside the window;
-    without keys. Steps of the longest and of the mean; segments."""
+    """CTAs of four kinds, and the steps of those that have any.
+
+    Attributes
+    ----------
+    ctas, looped, bare, ended
+        With steps; of them, of segments, those with several; segments whose keys are all outside
+        the window; without keys.
+    longest, mean
+        Steps of a CTA.
+    cut
+        Segments of a sequence, 1 where it is not cut.
+    """
 
     ctas: Floats
     looped: Floats
@@ -134,23 +147,24 @@ def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
     """Return the time of each call, float64[n]."""
     grid = _grid(ops)
     memory = _memory_s(ops, machine, grid, p)
-    work = soft_max(_busy_s(machine, grid, p), memory.busy, p["power"])
+    work = soft_max(_busy_s(machine, grid, memory.miss, p), memory.busy, p["power"])
     work = work * (1.0 + p["heat"] * (1.0 - np.exp(-work / (p["heat_ms"] * 1e-3))))
     stored = ops["batch"] * ops["q_len"] * ops["kv_heads"] * ops["head_dim"] * 6.0
     work = work + p["store"] * memory.miss * stored / machine.bytes_per_s
-    start_us = p["launch_us"] + p["store_us"] * store_waves(ops, machine)
+    tokens = ops["batch"] * ops["q_len"] / (BLOCKS * machine.sms)
+    start_us = p["launch_us"] + p["store_us"] * tokens
     start_us = start_us + p["miss_us"] * memory.miss
     start_us = start_us + p["wide_us"] * np.log2(np.minimum(machine.sms, grid.ctas))
     total: Floats = work + start_us * 1e-6 + _reduce_s(ops, machine, grid, p)
     return total
 
 
-def _busy_s(machine: Machine, grid: _Grid, p: Values) -> Floats:
+def _busy_s(machine: Machine, grid: _Grid, miss: Floats, p: Values) -> Floats:
     step = np.where(grid.cut > 1, p["half_step"], p["step"])
-    wait = np.where(grid.cut > 1, p["half_wait"], p["wait"])
+    wait = np.where(grid.cut > 1, p["half_wait"], p["wait"]) * (1.0 + p["far"] * miss)
     on_sm = np.maximum(grid.ctas / machine.sms, 1.0)
     slots = (grid.ctas + grid.bare + grid.ended) / machine.sms
-    uneven = np.minimum(1.0, np.square(p["few"] / slots))
+    uneven = np.minimum(1.0, (p["few"] / slots) ** 2)
     fullest = np.where(slots <= 1.0, 1.0, on_sm + uneven * (np.ceil(slots) - on_sm))
     alone = grid.longest * wait
     unlike = np.minimum(4.0 * (1.0 - grid.mean / grid.longest), 1.0) * (grid.cut <= 1)
@@ -211,7 +225,7 @@ def features(
         "longest": np.log2(grid.longest),
         "mean": np.log2(grid.mean + 1e-3),
         "outputs": np.log2(ops["batch"] * ops["q_len"] * ops["heads"]),
-        "stored": np.log2(store_waves(ops, machine)),
+        "tokens": np.log2(ops["batch"] * ops["q_len"]),
         "miss": memory.miss,
         "memory_share": memory.busy / seconds,
         "reduce_share": _reduce_s(ops, machine, grid, p) / seconds,
