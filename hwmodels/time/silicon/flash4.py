@@ -62,6 +62,7 @@ PARAMETERS: dict[str, Parameter] = {
     "packed": Parameter(10000.0, 10.0, 80000.0, "more for partial sums of 64 packed rows, cycles"),
     "search": Parameter(1200.0, 10.0, 20000.0, "to look through 31 sequences, cycles"),
     "combine_us": Parameter(2.0, 0.01, 20.0, "the pass that combines splits, us"),
+    "split_us": Parameter(1.0, 0.01, 3.0, "more for 32 splits with keys, us"),
     "empty_ns": Parameter(0.7, 1e-3, 20.0, "a CTA of that pass with nothing to do, ns"),
     "hbm_eff": Parameter(0.9, 0.3, 1.05, "of the memory's bandwidth, 1"),
     "l2_speed": Parameter(1.5, 0.5, 8.0, "L2's bandwidth over the memory's, 1"),
@@ -75,6 +76,8 @@ PARAMETERS: dict[str, Parameter] = {
     "heat_ms": Parameter(5.0, 0.5, 30.0, "work after which they have mostly fallen, ms"),
 }
 _SHARP = 4.0
+_L2_SPEED = 2.0
+"""L2's bandwidth over the memory's, for partial sums; an assumption (2026-11-21)."""
 
 
 class _Grid(NamedTuple):
@@ -158,7 +161,7 @@ def _attention_s(ops: OpTable, machine: Machine, grid: _Grid, p: Values) -> tupl
     unlike = np.minimum(4.0 * (1.0 - mean / longest), 1.0)
     many = unlike * mixed + (1.0 - unlike) * whole * longest
     cycles = np.where(waves <= 1.0, longest, many)
-    idle = grid.idle * grid.splits * p["search"] * steps / machine.sms
+    idle = grid.idle * grid.splits * p["search"] * steps / (2.0 * machine.sms)
     starts = np.minimum((unlike * np.maximum(waves, 1.0) + (1.0 - unlike) * whole) * fixed, cycles)
     return (starts + idle) / machine.clock_hz, (cycles - starts) / machine.clock_hz
 
@@ -167,9 +170,12 @@ def _combine_s(ops: OpTable, machine: Machine, grid: _Grid, p: Values) -> Floats
     rows = ops["batch"] * ops["q_len"] * ops["heads"]
     ctas = np.ceil(rows / COMBINED_ROWS) * np.ceil(ops["head_dim"] / COMBINED_COLUMNS)
     active = np.ceil(np.ceil(ops["kv_len"] / KEYS) / grid.longest)
-    partial = rows * ops["head_dim"] * 8.0 * active
+    partial = rows * ops["head_dim"] * 4.0 * active
+    miss = miss_share(partial, machine.l2_bytes, _SHARP)
+    moved_s = 2.0 * partial * (miss + (1.0 - miss) / _L2_SPEED) / machine.bytes_per_s
     took = p["combine_us"] * 1e-6 + p["empty_ns"] * 1e-9 * ctas * ops["batch"]
-    return np.where(grid.splits > 1, took + partial / machine.bytes_per_s, 0.0)
+    took = took + p["split_us"] * 1e-6 * active / SPLITS
+    return np.where(grid.splits > 1, took + moved_s, 0.0)
 
 
 class _Memory(NamedTuple):
