@@ -12,7 +12,7 @@ from tierlab.hwmodels.time.silicon.fitted import Bands, Fitted
 from tierlab.hwmodels.time.silicon.kernel import Kernel
 from tierlab.hwmodels.time.silicon.measured import KernelKey
 from tierlab.hwmodels.time.silicon.packed import PARTS, Later, unpack
-from tierlab.hwmodels.time.silicon.registry import KERNELS
+from tierlab.hwmodels.time.silicon.registry import KERNELS, model_with
 from tierlab.hwmodels.time.silicon.trees import Forest
 from tierlab.kernels.base.errors import BadInput
 from tierlab.kernels.ops.table import DTYPES, OpTable
@@ -67,7 +67,7 @@ class Reader:
         """
         table = self.table(row, where)
         key = self._key(table, where)
-        kernel = KERNELS[key.op]
+        kernel = model_with(key.op, self.text(table, "schedule", where))
         parameters = self._parameters(table, kernel, f"{where}: parameters")
         return Fitted(
             key, self._one_of(table, "schedule", where, kernel.schedules), parameters,

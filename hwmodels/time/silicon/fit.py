@@ -21,7 +21,7 @@ from tierlab.hwmodels.time.silicon.fitted import Bands, Fitted, stratum
 from tierlab.hwmodels.time.silicon.kernel import ENGINE, Kernel, generation
 from tierlab.hwmodels.time.silicon.machine import Machine
 from tierlab.hwmodels.time.silicon.measured import Measured
-from tierlab.hwmodels.time.silicon.registry import KERNELS
+from tierlab.hwmodels.time.silicon.registry import model_of
 from tierlab.hwmodels.time.silicon.spread import NARROWER, Rows, bands, folds, spread_bands, unseen
 from tierlab.kernels.base.errors import BadInput
 from tierlab.kernels.ops.table import DTYPE_BYTES
@@ -80,7 +80,7 @@ def fit(measured: Measured, machine: Machine, options: Options | None = None) ->
     if len(measured) < FEWEST:
         where = f"{measured.source} ({measured.key.label()})"
         raise BadInput(where, f"only {len(measured)} measurements", f"{FEWEST} or more")
-    kernel = KERNELS[measured.key.op]
+    kernel = model_of(measured.key)
     ragged = measured.take(~even_rows(measured)) if ALONE in kernel.parameters else None
     if ragged is not None:
         measured = measured.take(even_rows(measured))

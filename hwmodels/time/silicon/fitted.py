@@ -15,7 +15,7 @@ from tierlab.hwmodels.time.silicon.kernel import Kernel
 from tierlab.hwmodels.time.silicon.machine import Machine
 from tierlab.hwmodels.time.silicon.measured import KernelKey
 from tierlab.hwmodels.time.silicon.packed import Later
-from tierlab.hwmodels.time.silicon.registry import KERNELS
+from tierlab.hwmodels.time.silicon.registry import model_with
 from tierlab.hwmodels.time.silicon.repeats import run_starts
 from tierlab.hwmodels.time.silicon.trees import Forest
 from tierlab.hwmodels.time.silicon.uneven import even
@@ -119,7 +119,7 @@ class Fitted:
     @property
     def kernel(self) -> Kernel:
         """The model that the parameters belong to."""
-        return KERNELS[self.key.op]
+        return model_with(self.key.op, self.schedule)
 
     def predict(self, ops: OpTable, machine: Machine) -> Predicted:
         """Return times and their bands.

@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from tierlab.hwmodels.time.silicon import flash4, unified
 from tierlab.hwmodels.time.silicon.collective import COLLECTIVES
 from tierlab.hwmodels.time.silicon.decode import DECODE
 from tierlab.hwmodels.time.silicon.elementwise import ELEMENTWISE
 from tierlab.hwmodels.time.silicon.gemm import GEMM
 from tierlab.hwmodels.time.silicon.kernel import Kernel
+from tierlab.hwmodels.time.silicon.measured import KernelKey
 from tierlab.hwmodels.time.silicon.mla import MLA_DECODE, MLA_PREFILL
 from tierlab.hwmodels.time.silicon.moe import BATCHED_GEMM, GROUPED_GEMM
 from tierlab.hwmodels.time.silicon.prefill import PREFILL
@@ -26,12 +28,29 @@ KERNELS: dict[str, Kernel] = {kernel.op: kernel for kernel in _PLAIN} | {
     "batched_gemm": BATCHED_GEMM,
 }
 """Operation, or variant of one -> its model. What is not here is left to the roofline."""
+NAMED: dict[str, dict[str, Kernel]] = {
+    flash4.MARK: {k.op: k for k in (flash4.DECODE, flash4.PREFILL)},
+    unified.MARK: {k.op: k for k in (unified.DECODE, unified.PREFILL)},
+}
+"""What a kernel's name holds -> models of its own, by operation: they know no other schedule."""
 VARIANTS = {
     "decode_attention": "mla_decode",
     "prefill_attention": "mla_prefill",
     "grouped_gemm": "batched_gemm",
 }
 """Operation -> the variant that other kernels run; `is_variant` says which rows."""
+
+
+def model_of(key: KernelKey) -> Kernel:
+    """Return the model that a kernel's times are fitted to."""
+    own = (models for mark, models in NAMED.items() if mark in key.kernel and key.op in models)
+    return next(own, KERNELS)[key.op]
+
+
+def model_with(op: str, schedule: str) -> Kernel:
+    """Return the model of an operation that knows a schedule; the plain one if none does."""
+    own = (models[op] for models in NAMED.values() if op in models)
+    return next((model for model in own if schedule in model.schedules), KERNELS[op])
 
 
 def is_variant(ops: OpTable) -> NDArray[np.bool_]:
