@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from tierlab.hwmodels.time.silicon.kernel import Floats
 from tierlab.hwmodels.time.silicon.machine import Machine
 from tierlab.hwmodels.time.silicon.places import Places
+from tierlab.kernels.ops.routing import tiles_filled
 from tierlab.kernels.ops.table import OpTable
 
 Ints = NDArray[np.int64]
@@ -80,6 +81,25 @@ def tiles(ops: OpTable, machine: Machine, schedule: str, rows: Floats, inner: Fl
     if schedule == "cutlass":
         return Tiles(wide, wide)
     return Tiles(_first(rows, ROWS), wide)
+
+
+def high(ops: OpTable, rows: Floats, read: Floats, height: Floats) -> Floats:
+    """Return the tiles of an expert that is read, in the mean, float64[n].
+
+    Parameters
+    ----------
+    ops
+        The products.
+    rows, read
+        Rows of an expert that is read, and how many are.
+    height
+        Of a tile.
+    """
+    even: Floats = np.ceil(rows / height)
+    if not ops["routing"].any():
+        return even
+    filled = tiles_filled(ops["m"], ops["experts"], ops["top_k"], ops["routing"], height)
+    return np.where(ops["routing"] > 0.0, filled / read, even)
 
 
 def _first(values: Floats, steps: tuple[tuple[float, float], ...]) -> Floats:

@@ -2,8 +2,7 @@
 
 One reader a table, each a function of its rows to operations and seconds. A MoE table times a
 whole layer; its products share the time as they share the work, two to one with a gate. Only rows
-with balanced routing and all experts on one device are read. Recurrent tables are gated delta
-rule's. Collectives are vLLM's own all-reduce as replayed from a graph, and NCCL, which has no
+with all experts on one device are read, of every routing. Recurrent tables are gated delta rule's. Collectives are vLLM's own all-reduce as replayed from a graph, and NCCL, which has no
 framework.
 """
 
@@ -26,6 +25,7 @@ from tierlab.hwmodels.time.silicon.aiconfigurator import (
 )
 from tierlab.hwmodels.time.silicon.measured import KernelKey, Measured
 from tierlab.hwmodels.time.silicon.moe_layer import gated
+from tierlab.kernels.ops.routing import EVEN
 from tierlab.kernels.ops.table import OpTable
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ LATENT, ROTARY, NOPE, VALUE = 512.0, 64.0, 128.0, 128.0
 _MOE_DTYPES = {k: v for k, v in DTYPES.items() if k in ("bfloat16", "fp8", "fp8_block")} | {
     "w4a16_mxfp4": "fp4", "int4_wo": "int4",
 }  # fmt: skip
-BALANCED = "balanced"
-"""How routing is spread in the rows that are read; where a table has none, its mildest skew."""
+_POWER_LAW = "power_law_"
+"""Before the exponent, in a table's ``distribution``; what is not skewed is ``balanced``."""
 _UNROUTED = "vllm_fused_moe"
 """The collector of vLLM 0.14 hands its experts to this kernel; later ones hand logits to a router
 (ai-dynamo/aiconfigurator, ``collector/vllm/collect_moe.py``)."""
@@ -102,8 +102,8 @@ def moe(d: pl.DataFrame) -> Iterator[Part]:
     d = d.filter(known)
     if d.is_empty():
         return
-    routing = BALANCED if BALANCED in d["distribution"] else d["distribution"].min()
-    d = d.filter((pl.col("distribution") == routing) & ~_tied())
+    exponent = pl.col("distribution").str.strip_prefix(_POWER_LAW).cast(pl.Float64, strict=False)
+    d = d.filter(~_tied()).with_columns(exponent.fill_null(EVEN).alias("routing"))
     for (spelled, kernel), rows in _each(d, "moe_dtype", "kernel_source"):
         stored = _MOE_DTYPES[spelled]
         dtype = "bf16" if stored in ("fp4", "int4") else stored
@@ -113,6 +113,7 @@ def moe(d: pl.DataFrame) -> Iterator[Part]:
             "m": _column(rows, "num_tokens"),
             "experts": _column(rows, "num_experts"),
             "top_k": _column(rows, "topk"),
+            "routing": _column(rows, "routing"),
         }
         gates = gated(shared["experts"], shared["top_k"])
         wide = inner * (1.0 + gates)
