@@ -240,4 +240,5 @@ DECODE = Kernel(
     seconds,
     coordinates,
     features,
+    named.MARKS,
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +56,8 @@ class Kernel:
     features
         (ops, machine, schedule, parameter values, seconds) -> name -> float64[n]: what trees ask
         about what the formula leaves over; absent, the coordinates and log2 of the seconds.
+    marks
+        Schedule -> what the names of its kernels hold, where it is tried for no others.
     """
 
     op: str
@@ -64,6 +66,7 @@ class Kernel:
     seconds: Callable[[OpTable, Machine, str, Values], Floats]
     coordinates: Callable[[OpTable], Mapping[str, Floats]]
     features: Features | None = None
+    marks: Mapping[str, str] = field(default_factory=dict)
 
     def asked(
         self, ops: OpTable, machine: Machine, schedule: str, p: Values, seconds: Floats

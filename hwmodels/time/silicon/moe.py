@@ -10,7 +10,7 @@ from L2 where a layer's weights stay there between calls. The schedules:
   public tables hold a whole layer, which is shared out as the work is, two to one with a gate;
 - ``cutlass``: as ``layer``, with tiles of 128 that take the longer the less they are filled, as
   FlashInfer's on Hopper (8 experts of 14,336: 2.2 ms with 64 rows each, 0.96 ms with 128);
-- ``triton``, ``blocked``, ``marlin``: as ``layer``, with vLLM's tiles (`moe_tiles`).
+- ``triton``, ``triton14``, ``blocked``, ``marlin``: as ``layer``, with vLLM's tiles (`moe_tiles`).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from tierlab.hwmodels.time.silicon.kernel import (
 from tierlab.hwmodels.time.silicon.machine import Machine
 from tierlab.hwmodels.time.silicon.moe_features import features
 from tierlab.hwmodels.time.silicon.moe_layer import ALONE, layer_of, uneven
-from tierlab.hwmodels.time.silicon.moe_tiles import HEIGHTS, VLLM, high, tiles
+from tierlab.hwmodels.time.silicon.moe_tiles import HEIGHTS, MARKS, VLLM, high, tiles
 from tierlab.hwmodels.time.silicon.tiles import STEP
 from tierlab.kernels.ops.gemm import output_bytes, weight_bytes
 from tierlab.kernels.ops.moe import experts_touched
@@ -140,6 +140,6 @@ def coordinates(ops: OpTable) -> Mapping[str, Floats]:
 
 
 _ROUTED = (*ALONE, "layer", "cutlass", *VLLM)
-GROUPED_GEMM = Kernel("grouped_gemm", _ROUTED, PARAMETERS, seconds, coordinates, features)
+GROUPED_GEMM = Kernel("grouped_gemm", _ROUTED, PARAMETERS, seconds, coordinates, features, MARKS)
 BATCHED_GEMM = Kernel("grouped_gemm", ALONE, PARAMETERS, seconds, coordinates, features)
 """Every row visits every matrix: MLA's absorbed products, scores of heads; nothing is routed."""

@@ -2,8 +2,8 @@
 
 One reader a table, each a function of its rows to operations and seconds. A MoE table times a
 whole layer; its products share the time as they share the work, two to one with a gate. Only rows
-with all experts on one device are read, of every routing. Recurrent tables are gated delta rule's. Collectives are vLLM's own all-reduce as replayed from a graph, and NCCL, which has no
-framework.
+with all experts on one device are read, of every routing. Recurrent tables are gated delta rule's.
+Collectives are vLLM's own all-reduce as replayed from a graph, and NCCL, which has no framework.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tierlab.hwmodels.time.silicon.aiconfigurator import (
     tables_root,
 )
 from tierlab.hwmodels.time.silicon.measured import KernelKey, Measured
-from tierlab.hwmodels.time.silicon.moe_layer import gated
+from tierlab.hwmodels.time.silicon.moe_layer import UNGATED, gated
 from tierlab.kernels.ops.routing import EVEN
 from tierlab.kernels.ops.table import OpTable
 
@@ -103,7 +103,9 @@ def moe(d: pl.DataFrame) -> Iterator[Part]:
     if d.is_empty():
         return
     exponent = pl.col("distribution").str.strip_prefix(_POWER_LAW).cast(pl.Float64, strict=False)
-    d = d.filter(~_tied()).with_columns(exponent.fill_null(EVEN).alias("routing"))
+    d = d.filter(~_tied() & ~_gated_after_all()).with_columns(
+        exponent.fill_null(EVEN).alias("routing")
+    )
     for (spelled, kernel), rows in _each(d, "moe_dtype", "kernel_source"):
         stored = _MOE_DTYPES[spelled]
         dtype = "bf16" if stored in ("fp4", "int4") else stored
@@ -135,6 +137,18 @@ def _tied() -> pl.Expr:
     deepseek = {"num_experts": 256, "topk": 8, "hidden_size": 7168, "inter_size": 2048}
     alike = [pl.col(name) == value for name, value in deepseek.items()]
     return pl.all_horizontal(alike) & (pl.col("kernel_source") != _UNROUTED)
+
+
+def _gated_after_all() -> pl.Expr:
+    """Say which rows have a gate that their model has not.
+
+    The collector of vLLM 0.14 makes the first product twice as wide for every model: Nemotron 3's
+    layers take half as long again as they are.
+    """
+    import polars as pl
+
+    alike = [(pl.col("num_experts") == e) & (pl.col("topk") == k) for e, k in UNGATED]
+    return pl.any_horizontal(alike) & (pl.col("kernel_source") == _UNROUTED)
 
 
 def mla_products(d: pl.DataFrame) -> Iterator[Part]:

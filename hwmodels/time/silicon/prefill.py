@@ -264,4 +264,5 @@ PREFILL = Kernel(
     seconds,
     coordinates,
     features,
+    named.MARKS,
 )
