@@ -9,8 +9,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from tierlab.kernels.ops.dealing import experts_read
 from tierlab.kernels.ops.gemm import output_bytes, weight_bytes
-from tierlab.kernels.ops.routing import experts_read
 from tierlab.kernels.ops.table import DTYPE_BYTES, OpTable
 
 Floats = NDArray[np.float64]

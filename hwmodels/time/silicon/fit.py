@@ -125,12 +125,14 @@ def fit_parameters(
     few = _drawn(parts, FOR_SCHEDULE, seed)
     names = [s for s in kernel.schedules if _may_run(kernel, s, parts)]
     tried = {s: minimise(kernel, few, s, _TRIAL_STEPS) for s in names}
-    schedule = min(tried, key=lambda s: tried[s][1])
+    left = sorted(tried, key=lambda s: tried[s][1])[: kernel.finalists]
     drawn = _drawn(parts, FOR_PARAMETERS, seed)
-    values, _, converged = minimise(kernel, drawn, schedule, MOST_STEPS, tried[schedule][0])
-    if not converged:
-        raise NotConverged(f"{kernel.op}, schedule {schedule}")
-    return schedule, values
+    found = {s: minimise(kernel, drawn, s, MOST_STEPS, tried[s][0]) for s in left}
+    settled = [s for s in left if found[s][2]]
+    if not settled:
+        raise NotConverged(f"{kernel.op}, schedule {left[0]}")
+    schedule = min(settled, key=lambda s: found[s][1])
+    return schedule, found[schedule][0]
 
 
 def _may_run(kernel: Kernel, schedule: str, parts: list[tuple[Measured, Machine]]) -> bool:
@@ -142,10 +144,18 @@ def _may_run(kernel: Kernel, schedule: str, parts: list[tuple[Measured, Machine]
         return all(bool((DTYPE_BYTES[m.ops.dtype] < 2.0).all()) for m, _ in parts)
     if schedule == ENGINE:
         return len(parts) > 1
+    names = [m.key.kernel for m, _ in parts]
     if schedule in kernel.marks:
-        return all(kernel.marks[schedule] in m.key.kernel for m, _ in parts)
+        return all(kernel.marks[schedule] in name for name in names)
+    if schedule in kernel.families and all(_told(kernel, name) for name in names):
+        return all(kernel.families[schedule] in name for name in names)
     run = {engines.engine(machine, eight=engines.narrow(m.ops)) for m, machine in parts}
     return schedule not in engines.NAMES or run == {schedule}
+
+
+def _told(kernel: Kernel, name: str) -> bool:
+    """Say whether a kernel's name tells its family."""
+    return any(mark in name for mark in kernel.families.values())
 
 
 def _drawn(

@@ -58,6 +58,10 @@ class Kernel:
         about what the formula leaves over; absent, the coordinates and log2 of the seconds.
     marks
         Schedule -> what the names of its kernels hold, where it is tried for no others.
+    families
+        The same for schedules that are tried for kernels of unknown families, too.
+    finalists
+        Schedules that are fitted whole: those that a short trial leaves.
     """
 
     op: str
@@ -67,6 +71,8 @@ class Kernel:
     coordinates: Callable[[OpTable], Mapping[str, Floats]]
     features: Features | None = None
     marks: Mapping[str, str] = field(default_factory=dict)
+    families: Mapping[str, str] = field(default_factory=dict)
+    finalists: int = 1
 
     def asked(
         self, ops: OpTable, machine: Machine, schedule: str, p: Values, seconds: Floats

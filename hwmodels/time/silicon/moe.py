@@ -1,7 +1,7 @@
 """Grouped products of routed experts: tiles of each expert's rows, over SMs.
 
 Which experts a batch visits and how many tiles their rows fill follows from its routing
-(`kernels.ops.routing`). A tile may be mostly padding; the experts that are visited are read once,
+(`kernels.ops.dealing`). A tile may be mostly padding; the experts that are visited are read once,
 from L2 where a layer's weights stay there between calls. The schedules:
 
 - ``padded``, ``packed``: one product by itself, whose tiles' height the rows of an expert choose;
@@ -31,7 +31,7 @@ from tierlab.hwmodels.time.silicon.kernel import (
 from tierlab.hwmodels.time.silicon.machine import Machine
 from tierlab.hwmodels.time.silicon.moe_features import features
 from tierlab.hwmodels.time.silicon.moe_layer import ALONE, layer_of, uneven
-from tierlab.hwmodels.time.silicon.moe_tiles import HEIGHTS, MARKS, VLLM, high, tiles
+from tierlab.hwmodels.time.silicon.moe_tiles import FAMILIES, HEIGHTS, MARKS, VLLM, high, tiles
 from tierlab.hwmodels.time.silicon.tiles import STEP
 from tierlab.kernels.ops.gemm import output_bytes, weight_bytes
 from tierlab.kernels.ops.moe import experts_touched
@@ -140,6 +140,8 @@ def coordinates(ops: OpTable) -> Mapping[str, Floats]:
 
 
 _ROUTED = (*ALONE, "layer", "cutlass", *VLLM)
-GROUPED_GEMM = Kernel("grouped_gemm", _ROUTED, PARAMETERS, seconds, coordinates, features, MARKS)
+GROUPED_GEMM = Kernel(
+    "grouped_gemm", _ROUTED, PARAMETERS, seconds, coordinates, features, MARKS, FAMILIES, 3
+)
 BATCHED_GEMM = Kernel("grouped_gemm", ALONE, PARAMETERS, seconds, coordinates, features)
 """Every row visits every matrix: MLA's absorbed products, scores of heads; nothing is routed."""

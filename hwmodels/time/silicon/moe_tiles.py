@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from tierlab.hwmodels.time.silicon.kernel import Floats
 from tierlab.hwmodels.time.silicon.machine import Machine
 from tierlab.hwmodels.time.silicon.places import Places
-from tierlab.kernels.ops.routing import tiles_filled
+from tierlab.kernels.ops.dealing import tiles_filled
 from tierlab.kernels.ops.table import OpTable
 
 Ints = NDArray[np.int64]
@@ -44,6 +44,15 @@ TUNED = {"triton": "bf16", "triton14": "bf16", "blocked": "fp8 by blocks"}
 """Schedule -> which of the tuned files it reads."""
 MARKS = {"triton14": "vllm_fused_moe"}
 """Schedule -> what its kernels are called; it is tried for no others."""
+FAMILIES = {
+    "triton": "tritonexperts",
+    "blocked": "tritonexperts",
+    "marlin": "marlin",
+    "marlin_whole": "marlin",
+    "trtllm": "trtllm",
+    "cutlass": "cutlass",
+}
+"""The same; where a kernel's name tells none of these, all are tried."""
 FEW, MANY = (16.0, 32.0), (64.0, 64.0)
 """Height and width by vLLM 0.14, of no more tokens than experts and of more."""
 BY_MEAN = {"marlin": MARLIN, "marlin_whole": MARLIN, "trtllm": TRTLLM}
