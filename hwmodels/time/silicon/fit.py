@@ -147,8 +147,8 @@ def _may_run(kernel: Kernel, schedule: str, parts: list[tuple[Measured, Machine]
     names = [m.key.kernel for m, _ in parts]
     if schedule in kernel.marks:
         return all(kernel.marks[schedule] in name for name in names)
-    if schedule in kernel.families and all(_told(kernel, name) for name in names):
-        return all(kernel.families[schedule] in name for name in names)
+    if all(_told(kernel, name) for name in names):
+        return all(kernel.families.get(schedule, name + "?") in name for name in names)
     run = {engines.engine(machine, eight=engines.narrow(m.ops)) for m, machine in parts}
     return schedule not in engines.NAMES or run == {schedule}
 

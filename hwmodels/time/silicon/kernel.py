@@ -59,7 +59,7 @@ class Kernel:
     marks
         Schedule -> what the names of its kernels hold, where it is tried for no others.
     families
-        The same for schedules that are tried for kernels of unknown families, too.
+        Schedule -> the same; a kernel whose name holds any of these is tried with these alone.
     finalists
         Schedules that are fitted whole: those that a short trial leaves.
     """

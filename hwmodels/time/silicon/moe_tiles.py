@@ -51,8 +51,9 @@ FAMILIES = {
     "marlin_whole": "marlin",
     "trtllm": "trtllm",
     "cutlass": "cutlass",
+    "layer": "cutlass",
 }
-"""The same; where a kernel's name tells none of these, all are tried."""
+"""Schedule -> what its kernels' names hold; where a name tells nothing, all are tried."""
 FEW, MANY = (16.0, 32.0), (64.0, 64.0)
 """Height and width by vLLM 0.14, of no more tokens than experts and of more."""
 BY_MEAN = {"marlin": MARLIN, "marlin_whole": MARLIN, "trtllm": TRTLLM}

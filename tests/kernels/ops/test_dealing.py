@@ -66,7 +66,8 @@ def test_rows_of_a_power_law_are_all_dealt_and_no_expert_gets_two_of_a_token():
     for tokens in (1.0, 3.0, 9.0, 500.0):
         rows = dealt(draws, tokens, 4, 1.2)
         assert (rows.sum(axis=1) == 4 * tokens).all()
-        assert (rows >= 0).all() and (rows <= tokens).all()
+        assert (rows >= 0).all()
+        assert (rows <= tokens).all()
 
 
 @pytest.mark.parametrize(
