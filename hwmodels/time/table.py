@@ -39,9 +39,11 @@ BIAS_GROUP = 100
 """Measured operations of code i err together as group ``BIAS_GROUP + i``."""
 _WRONG_UNIT = 100.0
 _MIXERS = np.random.default_rng(0).random(len(COLUMNS) + 3)
-_SPREAD, _Q, _KV, _V_DIM, _DIM = (
-    COLUMNS.index(c) for c in ("kv_len_spread", "q_len", "kv_len", "v_head_dim", "head_dim")
+_SPREAD, _Q, _KV, _V_DIM, _DIM, _ROUTING = (
+    COLUMNS.index(c)
+    for c in ("kv_len_spread", "q_len", "kv_len", "v_head_dim", "head_dim", "routing")
 )
+"""A table that does not tell its routing answers for any."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,7 +88,8 @@ class TableModel:
         self._name = f"{head.device}, {head.framework} {head.version}, measured {head.date}"
         self._fallback = fallback
         self._axes = [COLUMNS.index(a) for a in head.axes]
-        self._exact = [i for i in range(len(COLUMNS)) if i not in self._axes]
+        told = self._axes if measured.ops["routing"].any() else [*self._axes, _ROUTING]
+        self._exact = [i for i in range(len(COLUMNS)) if i not in told]
         exact, axes = self._exact_columns(measured.ops), self._axis_columns(measured.ops)
         hashes = _mix(exact)
         self._hashes, first, index = np.unique(hashes, return_index=True, return_inverse=True)

@@ -6,6 +6,8 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from functools import cached_property
 
+from tierlab.kernels.ops.routing import UNIFORM
+
 
 @dataclass(frozen=True, slots=True)
 class Attention:
@@ -131,6 +133,9 @@ class Moe:
         The dense expert that every token visits too, or None.
     shared_gate
         The shared expert's output is scaled by a learned gate (Qwen2-MoE).
+    routing
+        How tokens choose experts, as in `ops.routing`: alike likely and independently, which
+        losses or biases that balance load train routers for (arXiv 2101.03961, 2412.19437).
     """
 
     experts: int
@@ -142,6 +147,7 @@ class Moe:
     correction_bias: bool = False
     shared: Mlp | None = None
     shared_gate: bool = False
+    routing: float = UNIFORM
 
 
 Mixer = Attention | MLA | Mamba2
@@ -214,6 +220,16 @@ class Model:
     def dense_shapes(self) -> tuple[tuple[Layer, int], ...]:
         """Distinct layers with their number, where windows make no difference."""
         return tuple(Counter(map(_unwindowed, self.layers)).items())
+
+    def routed(self, routing: float) -> Model:
+        """Return the model with tokens that choose experts so (`ops.routing`)."""
+        layers = [
+            replace(layer, ffn=replace(layer.ffn, routing=routing))
+            if isinstance(layer.ffn, Moe)
+            else layer
+            for layer in self.layers
+        ]
+        return replace(self, layers=tuple(layers))
 
     def kv_tensors(self) -> int:
         """Return the tensors that hold a token's KV: keys and values of each layer, or a latent."""

@@ -92,9 +92,9 @@ def _experts(part: Part, moe: Moe, linears: tuple[Linear, ...], m: Tokens) -> No
     hidden = down.n
     part.gemm(router, m)
     part.elementwise(m, moe.top_k, 2.0 * moe.experts + 8.0 * moe.top_k)
-    part.grouped(up, m, moe.top_k)
+    part.grouped(up, m, moe.top_k, moe.routing)
     part.elementwise(m, moe.top_k * down.k, moe.top_k * _activation_bytes(part, up, down))
-    part.grouped(down, m, moe.top_k)
+    part.grouped(down, m, moe.top_k, moe.routing)
     part.elementwise(m, hidden, 2.0 * hidden * (moe.top_k + 1))
     if shared:
         _dense(part, shared[0], shared[1], m)

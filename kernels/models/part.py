@@ -56,12 +56,12 @@ class Part:
         dtype = "fp8" if stored == "fp8" else "bf16"
         self.rows.add("gemm", dtype, stored, self.times, m=m, n=linear.n, k=linear.k)
 
-    def grouped(self, linear: Linear, m: Array, top_k: int) -> None:
-        """Multiply m rows with the `top_k` experts that each visits."""
+    def grouped(self, linear: Linear, m: Array, top_k: int, routing: float) -> None:
+        """Multiply m rows with the `top_k` experts that each visits (`ops.routing`)."""
         stored = stored_as(linear, self.weights)
         dtype = "fp8" if stored == "fp8" else "bf16"
         shape = {"n": linear.n, "k": linear.k, "experts": linear.experts, "top_k": top_k}
-        self.rows.add("grouped_gemm", dtype, stored, self.times, m=m, **shape)
+        self.rows.add("grouped_gemm", dtype, stored, self.times, m=m, routing=routing, **shape)
 
     def elementwise(self, m: Array, width: int, row_bytes: float, constant: float = 0.0) -> None:
         """Add a kernel that moves `row_bytes` for each of m rows, and `constant` a call."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from tierlab.kernels.ops.dealing import experts_read
 from tierlab.kernels.ops.gemm import output_bytes, weight_bytes
 from tierlab.kernels.ops.table import DTYPE_BYTES, OpTable
 
@@ -28,11 +29,5 @@ def traffic_bytes(ops: OpTable) -> Floats:
 
 
 def experts_touched(ops: OpTable) -> Floats:
-    """Return the expected number of distinct experts under uniform routing.
-
-    A token leaves an expert out with probability 1 - top_k / experts, and tokens choose
-    independently: E (1 - (1 - top_k / experts)^m).
-    """
-    experts = ops["experts"]
-    missed = 1.0 - ops["top_k"] / np.maximum(experts, 1.0)
-    return experts * (1.0 - missed ** ops["m"])
+    """Return the distinct experts that are read, in the mean over the routing's draws."""
+    return experts_read(ops["m"], ops["experts"], ops["top_k"], ops["routing"])

@@ -42,6 +42,7 @@ COLUMNS = (
     "latent_rank",  # MLA in its absorbed form; head_dim then counts latent + rotary
     "experts",  # experts on this device
     "top_k",  # experts that a token visits, of those on this device, in the mean
+    "routing",  # of experts: 0 even, 1 uniform, over 1 a power law's exponent (`ops.routing`)
     "state_size",
     "m",  # rows: tokens, or sequences for `sample`
     "n",

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
+from tierlab.kernels.ops.routing import MOST, UNIFORM, routing_of
 from tierlab.simulator.scenario.section import Section
 from tierlab.simulator.scenario.tiers import TiersSection
 
@@ -23,6 +24,14 @@ def _named(value: Any) -> Any:
 
 def _share(value: Any) -> Any:
     return {"none": 0.0, "all": 1.0}.get(value, value) if isinstance(value, str) else value
+
+
+def _routing(value: Any) -> Any:
+    try:
+        return routing_of(value)
+    except (TypeError, ValueError):
+        wanted = f"even, uniform, or a power law's exponent over 1 and up to {MOST:g}"
+        raise ValueError(f"should be {wanted}") from None
 
 
 _RATED = ("poisson", "gamma")
@@ -44,6 +53,11 @@ class ModelSection(Section):
 
     name: str = Field(description="catalogue name, or path of a Hugging Face config.json")
     weights: Literal["bf16", "fp8", "int4", "mxfp4"] = Field("bf16", description="stored weights")
+    expert_routing: Annotated[float, BeforeValidator(_routing)] = Field(
+        UNIFORM,
+        description="how tokens choose experts: even (0), uniform (1), or the exponent of a power "
+        "law, over 1",
+    )
 
 
 class HardwareSection(Section):

@@ -133,7 +133,7 @@ def build(scenario: Scenario) -> Parts:
     BadInput
         A name that does not exist, a composition that cannot work, a model that does not fit.
     """
-    model = load_model(scenario.model.name, "model")
+    model = load_model(scenario.model.name, "model").routed(scenario.model.expert_routing)
     system = measured(load_system(scenario.hardware.name, "hardware"), scenario)
     engine = scenario.engine
     _check_gpus(engine, system)

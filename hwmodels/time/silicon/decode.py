@@ -235,4 +235,6 @@ DECODE = Kernel(
     seconds,
     coordinates,
     features,
+    named.MARKS,
+    {"flashinfer": flashinfer.MARK},
 )

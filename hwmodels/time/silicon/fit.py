@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tierlab.hwmodels.time.silicon import dispatch, engines, flashinfer, hopper, named
+from tierlab.hwmodels.time.silicon import dispatch, engines, hopper
 from tierlab.hwmodels.time.silicon.boost import Boosting
 from tierlab.hwmodels.time.silicon.bytime import ByTime, grow_by_time, rows_of
 from tierlab.hwmodels.time.silicon.fitragged import ALONE, even_rows, fit_ragged
@@ -125,7 +125,7 @@ def fit_parameters(
     few, drawn = (_drawn(parts, count, seed) for count in (FOR_START, FOR_PARAMETERS))
     found: list[tuple[float, str, dict[str, float]]] = []
     for schedule in kernel.schedules:
-        if _may_run(schedule, parts):
+        if _may_run(kernel, schedule, parts):
             near, *_ = minimise(kernel, few, schedule, _TRIAL_STEPS)
             values, cost, converged = minimise(kernel, drawn, schedule, MOST_STEPS, near)
             found += [(cost, schedule, values)] if converged else []
@@ -134,24 +134,30 @@ def fit_parameters(
     return min(found, key=lambda one: one[0])[1:]
 
 
-def _may_run(schedule: str, parts: list[tuple[Measured, Machine]]) -> bool:
+def _may_run(kernel: Kernel, schedule: str, parts: list[tuple[Measured, Machine]]) -> bool:
     """Say whether to try a schedule: an engine's kernel only on the GPUs that it runs on.
 
     vLLM's tiles of 8-bit products say nothing of wider ones; some kernels only their name tells,
     and one that its name tells runs no other.
     """
-    if all(m.key.op == "decode_attention" and flashinfer.MARK in m.key.kernel for m, _ in parts):
-        return schedule == "flashinfer"
     if schedule == dispatch.SCHEDULE:
         return all(bool((DTYPE_BYTES[m.ops.dtype] < 2.0).all()) for m, _ in parts)
     if schedule == ENGINE:
         return len(parts) > 1
     if schedule == hopper.NAME:
         return len(parts) == 1 and generation(parts[0][1]) == hopper.NAME
-    if schedule in named.MARKS:
-        return all(named.MARKS[schedule] in m.key.kernel for m, _ in parts)
+    names = [m.key.kernel for m, _ in parts]
+    if schedule in kernel.marks:
+        return all(kernel.marks[schedule] in name for name in names)
+    if all(_told(kernel, name) for name in names):
+        return all(kernel.families.get(schedule, name + "?") in name for name in names)
     run = {engines.engine(machine, eight=engines.narrow(m.ops)) for m, machine in parts}
     return schedule not in engines.NAMES or run == {schedule}
+
+
+def _told(kernel: Kernel, name: str) -> bool:
+    """Say whether a kernel's name tells its family."""
+    return any(mark in name for mark in kernel.families.values())
 
 
 def _drawn(

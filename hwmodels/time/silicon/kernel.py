@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -60,6 +60,10 @@ class Kernel:
     features
         (ops, machine, schedule, parameter values, seconds) -> name -> float64[n]: what trees ask
         about what the formula leaves over; absent, the coordinates and log2 of the seconds.
+    marks
+        Schedule -> what the names of its kernels hold, where it is tried for no others.
+    families
+        Schedule -> the same; a kernel whose name holds any of these is tried with these alone.
     """
 
     op: str
@@ -68,6 +72,8 @@ class Kernel:
     seconds: Callable[[OpTable, Machine, str, Values], Floats]
     coordinates: Callable[[OpTable], Mapping[str, Floats]]
     features: Features | None = None
+    marks: Mapping[str, str] = field(default_factory=dict)
+    families: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, schedule: str) -> dict[str, Parameter]:
         """Return the parameters of one schedule."""

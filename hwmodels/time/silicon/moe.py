@@ -1,8 +1,8 @@
 """Grouped products of routed experts: tiles of each expert's rows, over SMs.
 
-Rows are dealt out evenly, as public tables' are: they visit as many experts as there are rows,
-until all are visited (`read`). A tile may be mostly padding; the experts that are visited are read
-once, from L2 where a layer's weights stay there between calls. The schedules:
+Which experts a batch visits and how many tiles their rows fill follows from its routing
+(`kernels.ops.dealing`). A tile may be mostly padding; the experts that are visited are read once,
+from L2 where a layer's weights stay there between calls. The schedules:
 
 - ``padded``, ``packed``: one product by itself, whose tiles' height the rows of an expert choose;
   every expert's last tile is whole, or only its first must be;
@@ -10,7 +10,7 @@ once, from L2 where a layer's weights stay there between calls. The schedules:
   public tables hold a whole layer, which is shared out as the work is, two to one with a gate;
 - ``cutlass``: as ``layer``, with tiles of 128 that take the longer the less they are filled, as
   FlashInfer's on Hopper (8 experts of 14,336: 2.2 ms with 64 rows each, 0.96 ms with 128);
-- ``triton``, ``blocked``, ``marlin``: as ``layer``, with vLLM's tiles (`moe_tiles`).
+- ``triton``, ``triton14``, ``blocked``, ``marlin``: as ``layer``, with vLLM's tiles (`moe_tiles`).
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tierlab.hwmodels.time.silicon.kernel import (
     Floats,
@@ -26,20 +25,17 @@ from tierlab.hwmodels.time.silicon.kernel import (
     Parameter,
     Values,
     miss_share,
-    rounding,
     soft_max,
     soft_min,
 )
 from tierlab.hwmodels.time.silicon.machine import Machine
-from tierlab.hwmodels.time.silicon.moe_layer import Layer, layer, padded
-from tierlab.hwmodels.time.silicon.moe_tiles import HEIGHTS, VLLM, WIDTH, Tiles, tiles
+from tierlab.hwmodels.time.silicon.moe_features import features
+from tierlab.hwmodels.time.silicon.moe_layer import ALONE, layer_of, uneven
+from tierlab.hwmodels.time.silicon.moe_tiles import FAMILIES, HEIGHTS, MARKS, VLLM, high, tiles
 from tierlab.hwmodels.time.silicon.tiles import STEP
 from tierlab.kernels.ops.gemm import output_bytes, weight_bytes
+from tierlab.kernels.ops.moe import experts_touched
 from tierlab.kernels.ops.table import DTYPE_BYTES, DTYPES, OpTable
-
-_ALIGNED = 512
-"""Elements beyond which alignment makes no difference."""
-_ALONE = ("padded", "packed")
 
 PARAMETERS: dict[str, Parameter] = {
     "launch_us": Parameter(10.0, 0.5, 200.0, "before any work, us"),
@@ -73,15 +69,16 @@ class _Batch:
 
     def __init__(self, ops: OpTable, machine: Machine, schedule: str, p: Values) -> None:
         self.ops, self.machine, self.p = ops, machine, p
-        self.schedule, self.of = schedule, _of(ops, schedule)
-        self.read = read(ops)
+        self.schedule, self.of = schedule, layer_of(ops, schedule)
+        self.read = experts_touched(ops)
         self.routed = ops["m"] * ops["top_k"]
         self.rows = self.routed / self.read
         self.height, self.width = tiles(ops, machine, schedule, self.rows, self.of.inner)
-        high = self.rows / self.height
-        self.high = np.maximum(high, 1.0) if schedule == "packed" else np.ceil(high)
+        full = self.rows / self.height
+        whole = high(ops, self.rows, self.read, self.height)
+        self.high = np.maximum(full, 1.0) if schedule == "packed" else whole
         if schedule == "cutlass":
-            self.high = self.high + p["part"] * (self.high - high)
+            self.high = self.high + p["part"] * (self.high - full)
         self.peak = np.array([machine.peak(d) for d in DTYPES])[ops.dtype] * p["peak"]
         self.stored, self.wide = weight_bytes(ops), DTYPE_BYTES[ops.dtype]
         self.miss = self._miss()
@@ -97,11 +94,11 @@ class _Batch:
         ops, p, of = self.ops, self.p, self.of
         routing_s = (ops["experts"] * p["expert_ns"] + self.routed * p["row_ns"]) * 1e-9
         start_s = (p["launch_us"] + p["lone_us"] * (ops["top_k"] == 1.0)) * 1e-6
-        uneven = 1.0 + p["odd"] * _uneven(of)
+        odd = 1.0 + p["odd"] * uneven(of)
         busy_s = self.product_s(of.inner * (1.0 + of.gates), of.outer)
-        if self.schedule not in _ALONE:
+        if self.schedule not in ALONE:
             busy_s = busy_s + self.product_s(of.outer, of.inner)
-        total: Floats = (busy_s * uneven + routing_s + start_s) * of.share
+        total: Floats = (busy_s * odd + routing_s + start_s) * of.share
         return total
 
     def product_s(self, n: Floats, k: Floats) -> Floats:
@@ -125,28 +122,9 @@ class _Batch:
         return found
 
 
-def _of(ops: OpTable, schedule: str) -> Layer:
-    """Return the layer whose time is shared out, or the product itself where it runs alone."""
-    if schedule not in _ALONE:
-        return padded(layer(ops), ops, schedule)
-    return Layer(ops["k"], ops["n"], np.zeros(len(ops)), np.ones(len(ops)))
-
-
-def read(ops: OpTable) -> Floats:
-    """Return the experts that are read where rows are dealt out evenly, float64[n]."""
-    found: Floats = np.clip(ops["m"] * ops["top_k"], 1.0, np.maximum(ops["experts"], 1.0))
-    return found
-
-
-def _uneven(of: Layer) -> NDArray[np.bool_]:
-    """Say where the inner layer is in no multiple of 16: loads of its rows are narrower."""
-    found: NDArray[np.bool_] = (of.inner % 16.0 != 0) | (of.outer % 16.0 != 0)
-    return found
-
-
 def coordinates(ops: OpTable) -> Mapping[str, Floats]:
     """Return log2 of tokens, rows an expert, width, depth, experts and the weights read."""
-    touched = read(ops)
+    touched = experts_touched(ops)
     tokens = np.log2(np.maximum(ops["m"], 1.0))
     rows = tokens + np.log2(np.maximum(ops["top_k"], 1.0) / touched)
     n, k = np.log2(ops["n"]), np.log2(ops["k"])
@@ -161,99 +139,9 @@ def coordinates(ops: OpTable) -> Mapping[str, Floats]:
     }
 
 
-def features(
-    ops: OpTable, machine: Machine, schedule: str, p: Values, seconds: Floats
-) -> Mapping[str, Floats]:
-    """Return tiles, waves and tails, alignment, and where the time goes.
-
-    Of a layer, as its products share what is left over; of a product, where it runs alone.
-    """
-    of, touched = _of(ops, schedule), read(ops)
-    routed = np.maximum(ops["m"] * ops["top_k"], 1.0)
-    n, k, rows = of.inner * (1.0 + of.gates), of.outer, routed / touched
-    peaks = np.array([machine.peak(d) for d in DTYPES])[ops.dtype]
-    weights: Floats = touched * ops["n"] * ops["k"] / of.share
-    whole_s: Floats = seconds / of.share
-    moved = routed * (k * DTYPE_BYTES[ops.dtype] + n * output_bytes(ops))
-    stored: Floats = weights * weight_bytes(ops)
-    taken = tiles(ops, machine, schedule, rows, of.inner)
-    return {
-        **_logs(ops, of),
-        "rows": np.log2(rows),
-        "read": np.log2(weights),
-        "work": np.log2(rows * weights),
-        "moved": np.log2(moved),
-        "kept": np.log2(stored / machine.l2_bytes),
-        "spare": np.log2(touched / np.maximum(ops["experts"], 1.0)),
-        "seconds": np.log2(whole_s),
-        "memory_share": (stored + moved) / machine.bytes_per_s / whole_s,
-        "weights_share": stored / (stored + moved),
-        "compute_share": 2.0 * rows * weights / peaks / whole_s,
-        "n_up": rounding(n / WIDTH),
-        **_tilings(schedule, taken, touched / machine.sms, rows, n),
-        "up_out": rounding(touched / machine.sms * _tiles_of(taken, rows, k)),
-    }
-
-
-def _logs(ops: OpTable, of: Layer) -> Mapping[str, Floats]:
-    """Return log2 of what a shape is given by, and of the powers of 2 in its widths."""
-    tokens, top_k = np.log2(np.maximum(ops["m"], 1.0)), np.log2(np.maximum(ops["top_k"], 1.0))
-    n, k = of.inner * (1.0 + of.gates), of.outer
-    n_log, k_log = np.log2(n), np.log2(k)
-    return {
-        "tokens": tokens,
-        "top_k": top_k,
-        "routed": tokens + top_k,
-        "experts": np.log2(np.maximum(ops["experts"], 1.0)),
-        "n": n_log,
-        "k": k_log,
-        "nk": n_log + k_log,
-        "shape": n_log - k_log,
-        "n_even": _even(n),
-        "k_even": _even(k),
-        "uneven": _uneven(of).astype(np.float64),
-    }
-
-
-def _even(width: Floats) -> Floats:
-    """Return log2 of the largest power of 2 that divides a width, to `_ALIGNED`."""
-    whole = width.astype(np.int64)
-    found: Floats = np.log2(np.minimum(np.maximum(whole & -whole, 1), _ALIGNED))
-    return found
-
-
-def _tilings(
-    schedule: str, taken: Tiles, touched: Floats, rows: Floats, n: Floats
-) -> Mapping[str, Floats]:
-    """Return waves, tails and padding, of the tiles that are taken; of each height if unknown."""
-    found = {"tile_rows": np.log2(taken.height), "tile_columns": np.log2(taken.width)}
-    found |= _tiling("", taken.height, taken.width, touched, rows, n)
-    for height in () if schedule in VLLM else HEIGHTS:
-        found |= _tiling(f"{height:.0f}", height, WIDTH, touched, rows, n)
-    return found
-
-
-def _tiling(
-    name: str,
-    height: Floats | float,
-    width: Floats | float,
-    touched: Floats,
-    rows: Floats,
-    n: Floats,
-) -> dict[str, Floats]:
-    high = np.ceil(rows / height)
-    count: Floats = touched * high * np.ceil(n / width)
-    whole = {f"up{name}": rounding(count), f"rows_up{name}": high * height / rows}
-    return {f"waves{name}": np.log2(count), **whole}
-
-
-def _tiles_of(taken: Tiles, rows: Floats, n: Floats) -> Floats:
-    """Return the tiles of one expert."""
-    found: Floats = np.ceil(rows / taken.height) * np.ceil(n / taken.width)
-    return found
-
-
-_ROUTED = (*_ALONE, "layer", "cutlass", *VLLM)
-GROUPED_GEMM = Kernel("grouped_gemm", _ROUTED, PARAMETERS, seconds, coordinates, features)
-BATCHED_GEMM = Kernel("grouped_gemm", _ALONE, PARAMETERS, seconds, coordinates, features)
+_ROUTED = (*ALONE, "layer", "cutlass", *VLLM)
+GROUPED_GEMM = Kernel(
+    "grouped_gemm", _ROUTED, PARAMETERS, seconds, coordinates, features, MARKS, FAMILIES
+)
+BATCHED_GEMM = Kernel("grouped_gemm", ALONE, PARAMETERS, seconds, coordinates, features)
 """Every row visits every matrix: MLA's absorbed products, scores of heads; nothing is routed."""

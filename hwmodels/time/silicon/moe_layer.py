@@ -40,6 +40,8 @@ UNGATED = ((128, 6), (512, 22))
 WHOLE = {"layer": (64.0, 1.0), "marlin_whole": (128.0, 256.0), "trtllm": (256.0, 256.0)}
 """Schedule -> what inner and outer widths of MXFP4 weights are made multiples of (vLLM 0.24.0,
 ``fused_moe/oracle/mxfp4.py``)."""
+ALONE = ("padded", "packed")
+"""Schedules of a product that runs by itself."""
 NARROWER = 1.25
 """A product whose sizes do not tell leads inward where it is at most so much wider than deep."""
 
@@ -96,6 +98,19 @@ def inward(ops: OpTable) -> NDArray[np.bool_]:
     from_model, to_model = (_KNOWN(start + x.astype(np.int64)) >= 0 for x in (k, n))
     found: NDArray[np.bool_] = np.where(from_model != to_model, from_model, n <= NARROWER * k)
     return found
+
+
+def uneven(of: Layer) -> NDArray[np.bool_]:
+    """Say where the inner layer is in no multiple of 16: loads of its rows are narrower."""
+    found: NDArray[np.bool_] = (of.inner % 16.0 != 0) | (of.outer % 16.0 != 0)
+    return found
+
+
+def layer_of(ops: OpTable, schedule: str) -> Layer:
+    """Return the layer whose time is shared out, or the product itself where it runs alone."""
+    if schedule not in ALONE:
+        return padded(layer(ops), ops, schedule)
+    return Layer(ops["k"], ops["n"], np.zeros(len(ops)), np.ones(len(ops)))
 
 
 _BITS = 24

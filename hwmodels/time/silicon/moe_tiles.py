@@ -2,8 +2,9 @@
 
 vLLM's Triton kernel takes them from files tuned for (experts, inner width, device, dtype) where
 there is one, and otherwise from `get_default_config` by the tokens of the batch (``fused_moe.py``,
-0.24.0). Its Marlin kernel takes the least height that holds nine tenths of an expert's rows
-(``marlin_moe.py``). ``moe_tiles.json`` holds heights and widths of the tuned files alone.
+0.24.0; in 0.14.0 by whether they are more than the experts). Its Marlin kernel takes the least
+height that holds nine tenths of an expert's rows (``marlin_moe.py``). ``moe_tiles.json`` holds
+heights and widths of the tuned files alone.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from tierlab.hwmodels.time.silicon.kernel import Floats
 from tierlab.hwmodels.time.silicon.machine import Machine
 from tierlab.hwmodels.time.silicon.places import Places
+from tierlab.kernels.ops.dealing import tiles_filled
 from tierlab.kernels.ops.table import OpTable
 
 Ints = NDArray[np.int64]
@@ -38,8 +40,22 @@ TRTLLM = ((8.0, 8.0), *ROWS[:-1], (np.inf, 128.0))
 """As `MARLIN`, of TensorRT-LLM's kernels: the next power of 2 (``calculate_tile_tokens_dim``)."""
 NARROW = 64.0
 """Tokens up to which Triton's default is so wide, and no wider."""
-TUNED = {"triton": "bf16", "blocked": "fp8 by blocks"}
+TUNED = {"triton": "bf16", "triton14": "bf16", "blocked": "fp8 by blocks"}
 """Schedule -> which of the tuned files it reads."""
+MARKS = {"triton14": "vllm_fused_moe"}
+"""Schedule -> what its kernels are called; it is tried for no others."""
+FAMILIES = {
+    "triton": "tritonexperts",
+    "blocked": "tritonexperts",
+    "marlin": "marlin",
+    "marlin_whole": "marlin",
+    "trtllm": "trtllm",
+    "cutlass": "cutlass",
+    "layer": "cutlass",
+}
+"""Schedule -> what its kernels' names hold; where a name tells nothing, all are tried."""
+FEW, MANY = (16.0, 32.0), (64.0, 64.0)
+"""Height and width by vLLM 0.14, of no more tokens than experts and of more."""
 BY_MEAN = {"marlin": MARLIN, "marlin_whole": MARLIN, "trtllm": TRTLLM}
 """Schedule -> heights by the rows that an expert gets in the mean."""
 VLLM = (*TUNED, *BY_MEAN)
@@ -66,20 +82,47 @@ def tiles(ops: OpTable, machine: Machine, schedule: str, rows: Floats, inner: Fl
     inner
         float64[n], width of the experts' inner layer.
     """
-    tokens = ops["m"]
     if schedule in TUNED:
-        known = TRITON if schedule == "triton" else BLOCKED
-        narrow = (tokens <= NARROW) & (schedule == "triton")
-        found = Tiles(_first(tokens, known), np.where(narrow, NARROW, WIDTH))
+        found = _default(ops, schedule)
         tuned = tuned_tiles(machine.name).get(TUNED[schedule])
         return found if tuned is None else tuned.over(ops, inner, found)
     wide = np.full(len(ops), WIDTH)
     if schedule in BY_MEAN:
-        mean = tokens * ops["top_k"] / np.maximum(ops["experts"], 1.0)
+        mean = ops["m"] * ops["top_k"] / np.maximum(ops["experts"], 1.0)
         return Tiles(_first(mean, BY_MEAN[schedule]), wide)
     if schedule == "cutlass":
         return Tiles(wide, wide)
     return Tiles(_first(rows, ROWS), wide)
+
+
+def _default(ops: OpTable, schedule: str) -> Tiles:
+    """Return what serves where nothing was tuned."""
+    tokens = ops["m"]
+    if schedule == "triton14":
+        few = tokens <= ops["experts"]
+        return Tiles(*(np.where(few, small, large) for small, large in zip(FEW, MANY, strict=True)))
+    known = TRITON if schedule == "triton" else BLOCKED
+    narrow = (tokens <= NARROW) & (schedule == "triton")
+    return Tiles(_first(tokens, known), np.where(narrow, NARROW, WIDTH))
+
+
+def high(ops: OpTable, rows: Floats, read: Floats, height: Floats) -> Floats:
+    """Return the tiles of an expert that is read, in the mean, float64[n].
+
+    Parameters
+    ----------
+    ops
+        The products.
+    rows, read
+        Rows of an expert that is read, and how many are.
+    height
+        Of a tile.
+    """
+    even: Floats = np.ceil(rows / height)
+    if not ops["routing"].any():
+        return even
+    filled = tiles_filled(ops["m"], ops["experts"], ops["top_k"], ops["routing"], height)
+    return np.where(ops["routing"] > 0.0, filled / read, even)
 
 
 def _first(values: Floats, steps: tuple[tuple[float, float], ...]) -> Floats:

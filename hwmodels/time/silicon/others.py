@@ -2,9 +2,8 @@
 
 One reader a table, each a function of its rows to operations and seconds. A MoE table times a
 whole layer; its products share the time as they share the work, two to one with a gate. Only rows
-with balanced routing and all experts on one device are read. Recurrent tables are gated delta
-rule's. Collectives are vLLM's own all-reduce as replayed from a graph, and NCCL, which has no
-framework.
+with all experts on one device are read, of every routing. Recurrent tables are gated delta rule's.
+Collectives are vLLM's own all-reduce as replayed from a graph, and NCCL, which has no framework.
 """
 
 from __future__ import annotations
@@ -25,7 +24,8 @@ from tierlab.hwmodels.time.silicon.aiconfigurator import (
     tables_root,
 )
 from tierlab.hwmodels.time.silicon.measured import KernelKey, Measured
-from tierlab.hwmodels.time.silicon.moe_layer import gated
+from tierlab.hwmodels.time.silicon.moe_layer import UNGATED, gated
+from tierlab.kernels.ops.routing import EVEN
 from tierlab.kernels.ops.table import OpTable
 
 if TYPE_CHECKING:
@@ -37,8 +37,8 @@ LATENT, ROTARY, NOPE, VALUE = 512.0, 64.0, 128.0, 128.0
 _MOE_DTYPES = {k: v for k, v in DTYPES.items() if k in ("bfloat16", "fp8", "fp8_block")} | {
     "w4a16_mxfp4": "fp4", "int4_wo": "int4",
 }  # fmt: skip
-BALANCED = "balanced"
-"""How routing is spread in the rows that are read; where a table has none, its mildest skew."""
+_POWER_LAW = "power_law_"
+"""Before the exponent, in a table's ``distribution``; what is not skewed is ``balanced``."""
 _UNROUTED = "vllm_fused_moe"
 """The collector of vLLM 0.14 hands its experts to this kernel; later ones hand logits to a router
 (ai-dynamo/aiconfigurator, ``collector/vllm/collect_moe.py``)."""
@@ -102,8 +102,10 @@ def moe(d: pl.DataFrame) -> Iterator[Part]:
     d = d.filter(known)
     if d.is_empty():
         return
-    routing = BALANCED if BALANCED in d["distribution"] else d["distribution"].min()
-    d = d.filter((pl.col("distribution") == routing) & ~_tied())
+    exponent = pl.col("distribution").str.strip_prefix(_POWER_LAW).cast(pl.Float64, strict=False)
+    d = d.filter(~_tied() & ~_gated_after_all()).with_columns(
+        exponent.fill_null(EVEN).alias("routing")
+    )
     for (spelled, kernel), rows in _each(d, "moe_dtype", "kernel_source"):
         stored = _MOE_DTYPES[spelled]
         dtype = "bf16" if stored in ("fp4", "int4") else stored
@@ -113,6 +115,7 @@ def moe(d: pl.DataFrame) -> Iterator[Part]:
             "m": _column(rows, "num_tokens"),
             "experts": _column(rows, "num_experts"),
             "top_k": _column(rows, "topk"),
+            "routing": _column(rows, "routing"),
         }
         gates = gated(shared["experts"], shared["top_k"])
         wide = inner * (1.0 + gates)
@@ -134,6 +137,18 @@ def _tied() -> pl.Expr:
     deepseek = {"num_experts": 256, "topk": 8, "hidden_size": 7168, "inter_size": 2048}
     alike = [pl.col(name) == value for name, value in deepseek.items()]
     return pl.all_horizontal(alike) & (pl.col("kernel_source") != _UNROUTED)
+
+
+def _gated_after_all() -> pl.Expr:
+    """Say which rows have a gate that their model has not.
+
+    The collector of vLLM 0.14 makes the first product twice as wide for every model: Nemotron 3's
+    layers take half as long again as they are.
+    """
+    import polars as pl
+
+    alike = [(pl.col("num_experts") == e) & (pl.col("topk") == k) for e, k in UNGATED]
+    return pl.any_horizontal(alike) & (pl.col("kernel_source") == _UNROUTED)
 
 
 def mla_products(d: pl.DataFrame) -> Iterator[Part]:

@@ -271,4 +271,5 @@ PREFILL = Kernel(
     seconds,
     coordinates,
     features,
+    named.MARKS,
 )

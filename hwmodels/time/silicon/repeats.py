@@ -21,7 +21,7 @@ _RECURRENT = ("batch", "q_len", "kv_len", "heads", "kv_heads", "head_dim", "stat
 _COLLECTIVE = ("devices", "bytes")
 READS: dict[str, tuple[str, ...]] = {
     "gemm": ("m", "n", "k"),
-    "grouped_gemm": ("m", "n", "k", "experts", "top_k"),
+    "grouped_gemm": ("m", "n", "k", "experts", "top_k", "routing"),
     "prefill_attention": _ATTENTION,
     "decode_attention": (*_ATTENTION, "kv_len_spread"),
     "mamba_prefill": _RECURRENT,

@@ -9,11 +9,12 @@ import pytest
 
 from tierlab.hwmodels.time.silicon import moe_tiles
 from tierlab.hwmodels.time.silicon.measured import KernelKey, Measured
-from tierlab.hwmodels.time.silicon.moe import GROUPED_GEMM, read
+from tierlab.hwmodels.time.silicon.moe import GROUPED_GEMM
 from tierlab.hwmodels.time.silicon.moe_layer import UNGATED, WIDTHS, inward, layer, padded
 from tierlab.hwmodels.time.silicon.moe_tiles import Tuned, tiles
 from tierlab.hwmodels.time.silicon.others import moe
 from tierlab.hwmodels.time.silicon.places import Places
+from tierlab.kernels.ops.moe import experts_touched
 from tierlab.kernels.ops.table import OpTable
 
 START = {name: p.start for name, p in GROUPED_GEMM.parameters.items()}
@@ -27,7 +28,7 @@ def products(tokens, outer=4096, inner=1536, experts=128, top_k=8) -> OpTable:
 
 
 def test_even_routing_reads_an_expert_a_row_until_all_are_read():
-    assert read(products([1, 3, 16, 400])).tolist() == [8, 24, 128, 128] * 2
+    assert experts_touched(products([1, 3, 16, 400])).tolist() == [8, 24, 128, 128] * 2
 
 
 GATED = [(e, k, w) for (e, k), ws in WIDTHS.items() for w in ws if (e, k) not in UNGATED]

@@ -149,14 +149,19 @@ def test_a_layer_of_experts_is_shared_out_between_its_products():
         "kernel_source": "x", "hidden_size": 2048, "inter_size": 1024, "num_tokens": 16,
         "topk": 8, "num_experts": 64, "latency": 0.3,
     }  # fmt: skip
-    rows = pl.DataFrame([row, row | {"distribution": "power_law"}, row | {"moe_ep_size": 2}])
-    (part,) = moe(rows)
-    assert part.ops["n"].tolist() == [1024, 2048]
-    assert part.ops["k"].tolist() == [2048, 512]
-    np.testing.assert_allclose(part.seconds, [0.2e-3, 0.1e-3])
+    skewed = row | {"distribution": "power_law_1.2", "latency": 0.6}
+    (part,) = moe(pl.DataFrame([row, skewed, row | {"moe_ep_size": 2}]))
+    assert part.ops["n"].tolist() == [1024, 1024, 2048, 2048]
+    assert part.ops["k"].tolist() == [2048, 2048, 512, 512]
+    assert part.ops["routing"].tolist() == [0.0, 1.2, 0.0, 1.2]
+    key = KernelKey("grouped_gemm", "bf16", "bf16", "x", "1", part.kernel)
+    assert not Measured(key, "x", part.ops, part.seconds).groups().any()
+    np.testing.assert_allclose(part.seconds, [0.2e-3, 0.4e-3, 0.1e-3, 0.2e-3])
     (squared,) = moe(pl.DataFrame([row | {"num_experts": 128, "topk": 6}]))
     assert squared.ops["n"].tolist() == [512, 2048]
     np.testing.assert_allclose(squared.seconds, [0.15e-3, 0.15e-3])
+    gated = {"num_experts": 128, "topk": 6, "kernel_source": "vllm_fused_moe"}
+    assert not list(moe(pl.DataFrame([row | gated])))
 
 
 def test_messages_become_what_one_device_brings():

@@ -17,6 +17,7 @@ def drawn(op: str, rows: int = 50) -> OpTable:
     values = 2.0 ** np.random.default_rng(0).integers(4, 12, (len(COLUMNS), rows))
     values[COLUMNS.index("kv_len")] *= 4096.0
     columns = dict(zip(COLUMNS, values, strict=True)) | {"window": 0, "latent_rank": 0, "top_k": 4}
+    columns["routing"] = 1.2
     return OpTable.build(op, "bf16", "bf16", **columns)
 
 

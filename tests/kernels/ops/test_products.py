@@ -39,7 +39,7 @@ def test_experts_touched_is_the_mean_over_all_routings() -> None:
     choices = list(itertools.combinations(range(experts), top_k))
     touched = [len(set().union(*routing)) for routing in itertools.product(choices, repeat=tokens)]
     ops = OpTable.build(
-        "grouped_gemm", "bf16", "bf16", m=tokens, n=8, k=16, experts=experts, top_k=top_k
+        "grouped_gemm", "bf16", "bf16", m=tokens, n=8, k=16, experts=experts, top_k=top_k, routing=1
     )
     rows = tokens * top_k * (8 + 16) * 2
     assert traffic_bytes(ops)[0] == pytest.approx(rows + np.mean(touched) * 8 * 16 * 2, rel=1e-12)
