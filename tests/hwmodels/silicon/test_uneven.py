@@ -128,7 +128,7 @@ def test_what_is_added_is_what_a_schedule_adds():
 
 def test_a_fit_finds_the_pace_of_ragged_batches(machine, synthetic):
     """Even rows decide all else: with ragged rows or without, even batches take the same."""
-    even_part = synthetic("decode_attention", "flash2")
+    even_part = synthetic("decode_attention", "none")
     values = START | {"alone": 4.0}
     ops = decode(np.repeat([0.5, 2.0, 6.0, 20.0], 8), batch=np.tile(2.0 ** np.arange(3, 11), 4))
     seconds = DECODE.seconds(ops, machine, "none", values)
