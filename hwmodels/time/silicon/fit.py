@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tierlab.hwmodels.time.silicon import dispatch, engines, hopper, named
+from tierlab.hwmodels.time.silicon import call, dispatch, engines, named
 from tierlab.hwmodels.time.silicon.boost import Boosting
 from tierlab.hwmodels.time.silicon.bytime import ByTime, grow_by_time, rows_of
 from tierlab.hwmodels.time.silicon.fitragged import ALONE, even_rows, fit_ragged
@@ -142,8 +142,8 @@ def _may_run(schedule: str, parts: list[tuple[Measured, Machine]]) -> bool:
         return all(bool((DTYPE_BYTES[m.ops.dtype] < 2.0).all()) for m, _ in parts)
     if schedule == ENGINE:
         return len(parts) > 1
-    if schedule == hopper.NAME:
-        return len(parts) == 1 and generation(parts[0][1]) == hopper.NAME
+    if schedule in call.SCHEDULES:
+        return len(parts) == 1 and generation(parts[0][1]) == schedule
     if schedule in named.MARKS:
         return all(named.MARKS[schedule] in m.key.kernel for m, _ in parts)
     run = {engines.engine(machine, eight=engines.narrow(m.ops)) for m, machine in parts}
