@@ -1,15 +1,15 @@
 """The time of a prefill call as a whole: its tiles, its storing, and the one L2 for both.
 
-For kernels whose tiles are known (`hopper`, `blackwell`). Storing is another kernel of the same
-call, a block of threads a token; all that the call touches shares the L2: inputs that overflow it
-slow storing as well.
+For kernels whose tiles are known (`hopper`, `blackwell`, `chunked`). Storing is another kernel of
+the same call, a block of threads a token; all that the call touches shares the L2: inputs that
+overflow it slow storing as well.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from tierlab.hwmodels.time.silicon import blackwell, hopper
+from tierlab.hwmodels.time.silicon import blackwell, chunked, hopper
 from tierlab.hwmodels.time.silicon.grid import Grid
 from tierlab.hwmodels.time.silicon.kernel import (
     Floats,
@@ -25,7 +25,9 @@ from tierlab.hwmodels.time.silicon.machine import Machine
 from tierlab.kernels.ops.attention import visible_keys
 from tierlab.kernels.ops.table import DTYPE_BYTES, OpTable
 
-SCHEDULES = (hopper.NAME, blackwell.NAME)
+SCHEDULES = (hopper.NAME, blackwell.NAME, chunked.NAME)
+MARKS = {hopper.NAME: "_fa3", blackwell.NAME: "trtllmprefill", chunked.NAME: "fiprefill"}
+"""Schedule -> what the names of its kernels hold; it is tried for no others."""
 
 
 def _both(start: float, low: float, high: float, meaning: str) -> Parameter:
@@ -39,16 +41,21 @@ PARAMETERS = {
     "store_again": _both(0.5, 1e-3, 4.0, "another round of storing, of a wave's first, 1"),
     **hopper.PARAMETERS,
     **blackwell.PARAMETERS,
+    **chunked.PARAMETERS,
 }
 
 
 def tile(schedule: str, ops: OpTable) -> tuple[Floats, Floats]:
     """Return the rows and the keys of a tile, both [n]."""
+    if schedule == chunked.NAME:
+        return chunked.tile(ops)
     return hopper.tile(ops) if schedule == hopper.NAME else blackwell.tile(ops)
 
 
 def grid(schedule: str, ops: OpTable, sms: float) -> Grid:
     """Return the tiles of a call and their blocks."""
+    if schedule == chunked.NAME:
+        return chunked.grid(ops, sms)
     return hopper.grid(ops, sms) if schedule == hopper.NAME else blackwell.grid(ops)
 
 
@@ -70,6 +77,8 @@ def seconds(schedule: str, ops: OpTable, machine: Machine, p: Values) -> Floats:
     start_us = p["launch_us"] * np.where(ops["q_len"] == 1.0, p["one_query"], 1.0)
     start_us = start_us + p["split_us"] * (cut.splits > 1) + p["window_us"] * binds
     start_us = start_us + p["wide_us"] * np.log2(np.minimum(machine.sms, cut.tiles))
+    if schedule == chunked.NAME:
+        work_s = work_s + chunked.merging_s(ops, machine, p)
     total: Floats = work_s + store_s(schedule, ops, machine, p) + start_us * 1e-6
     return total
 
@@ -80,8 +89,9 @@ def _fixed_s(schedule: str, ops: OpTable, waves: Floats, p: Values) -> Floats:
     fixed_s = fixed_ns * np.where(reach(ops)[1], p["bound_tile"], 1.0) * 1e-9
     if schedule == hopper.NAME:
         return fixed_s * hopper.less(ops, p) + waves * hopper.gathered_s(ops, p)
-    odd: Floats = fixed_s + waves * blackwell.odd_s(ops, p)
-    return odd
+    if schedule == blackwell.NAME:
+        return fixed_s + waves * blackwell.odd_s(ops, p)
+    return fixed_s * chunked.fixed(ops, p)
 
 
 def _byte_s(ops: OpTable, machine: Machine, p: Values) -> Floats:

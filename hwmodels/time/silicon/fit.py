@@ -18,7 +18,7 @@ from tierlab.hwmodels.time.silicon.boost import Boosting
 from tierlab.hwmodels.time.silicon.bytime import ByTime, grow_by_time, rows_of
 from tierlab.hwmodels.time.silicon.fitragged import ALONE, even_rows, fit_ragged
 from tierlab.hwmodels.time.silicon.fitted import Bands, Fitted, stratum
-from tierlab.hwmodels.time.silicon.kernel import ENGINE, Kernel, generation
+from tierlab.hwmodels.time.silicon.kernel import ENGINE, Kernel
 from tierlab.hwmodels.time.silicon.machine import Machine
 from tierlab.hwmodels.time.silicon.measured import Measured
 from tierlab.hwmodels.time.silicon.registry import KERNELS
@@ -41,6 +41,7 @@ FEWEST_GROUPS = 12
 _PRIOR = 0.3
 MOST_STEPS = 200
 _TRIAL_STEPS = 15
+_MARKS = named.MARKS | call.MARKS
 
 
 @dataclass(frozen=True)
@@ -142,10 +143,10 @@ def _may_run(schedule: str, parts: list[tuple[Measured, Machine]]) -> bool:
         return all(bool((DTYPE_BYTES[m.ops.dtype] < 2.0).all()) for m, _ in parts)
     if schedule == ENGINE:
         return len(parts) > 1
-    if schedule in call.SCHEDULES:
-        return len(parts) == 1 and generation(parts[0][1]) == schedule
-    if schedule in named.MARKS:
-        return all(named.MARKS[schedule] in m.key.kernel for m, _ in parts)
+    if schedule in _MARKS:
+        return all(_MARKS[schedule] in m.key.kernel for m, _ in parts) and (
+            len(parts) == 1 or schedule in named.MARKS
+        )
     run = {engines.engine(machine, eight=engines.narrow(m.ops)) for m, machine in parts}
     return schedule not in engines.NAMES or run == {schedule}
 

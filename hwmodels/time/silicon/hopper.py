@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tierlab.hwmodels.time.silicon import flash3
-from tierlab.hwmodels.time.silicon.grid import Grid
+from tierlab.hwmodels.time.silicon.grid import Grid, from_first
 from tierlab.hwmodels.time.silicon.kernel import (
     Floats,
     Parameter,
@@ -81,27 +81,10 @@ def grid(ops: OpTable, sms: float) -> Grid:
     free = np.clip(free, 0.0, per_head)
     bound = np.where(binds, np.ceil((np.ceil(span) + ops["window"] - 1.0) / wide), 0.0)
     longest = np.where(per_head > free, bound, np.ceil(ops["kv_len"] / wide))
-    blocks = _from_first(free, span, past, queries, wide) + (per_head - free) * bound
+    blocks = from_first(free, span, past, queries, wide) + (per_head - free) * bound
     lanes, splits = ops["batch"] * ops["kv_heads"], flash3.splits(ops, sms)
     longest = np.maximum(np.ceil(longest / splits), 1.0)
     return Grid(lanes * per_head, longest, lanes * blocks, splits, high * wide)
-
-
-def _from_first(tiles: Floats, span: Floats, past: Floats, end: Floats, wide: Floats) -> Floats:
-    """Return the sum of ceil((min(i span, end) + past) / wide) for i = 1 .. tiles, float64[n].
-
-    A block is counted once for each tile that reaches beyond its first key. Tiles whose ends fall
-    anywhere in a block reach it half of their span later than the key's place says in the mean.
-    """
-    whole = span == np.floor(span)
-    common = np.gcd(np.maximum(span, 1.0).astype(np.int64), wide.astype(np.int64))
-    step = np.where(whole, common, np.minimum(1.0, span))
-    last = np.ceil((np.minimum(tiles * span, end) + past) / wide) - 1.0
-    first = np.minimum(np.floor(past / wide), last)
-    part = last - first
-    before = wide * (last * (last + 1.0) - first * (first + 1.0)) / 2.0 - past * part
-    missed = before / span - part * (1.0 - step / span) / 2.0
-    return np.where(tiles > 0, tiles * (last + 1.0) - missed, 0.0)
 
 
 def less(ops: OpTable, p: Values) -> Floats:
