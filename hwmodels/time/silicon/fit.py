@@ -13,12 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tierlab.hwmodels.time.silicon import dispatch, engines, hopper
+from tierlab.hwmodels.time.silicon import dispatch, engines
 from tierlab.hwmodels.time.silicon.boost import Boosting
 from tierlab.hwmodels.time.silicon.bytime import ByTime, grow_by_time, rows_of
 from tierlab.hwmodels.time.silicon.fitragged import ALONE, even_rows, fit_ragged
 from tierlab.hwmodels.time.silicon.fitted import Bands, Fitted, stratum
-from tierlab.hwmodels.time.silicon.kernel import ENGINE, Kernel, generation
+from tierlab.hwmodels.time.silicon.kernel import ENGINE, Kernel
 from tierlab.hwmodels.time.silicon.machine import Machine
 from tierlab.hwmodels.time.silicon.measured import Measured
 from tierlab.hwmodels.time.silicon.registry import model_of
@@ -144,11 +144,9 @@ def _may_run(kernel: Kernel, schedule: str, parts: list[tuple[Measured, Machine]
         return all(bool((DTYPE_BYTES[m.ops.dtype] < 2.0).all()) for m, _ in parts)
     if schedule == ENGINE:
         return len(parts) > 1
-    if schedule == hopper.NAME:
-        return len(parts) == 1 and generation(parts[0][1]) == hopper.NAME
     names = [m.key.kernel for m, _ in parts]
     if schedule in kernel.marks:
-        return all(kernel.marks[schedule] in name for name in names)
+        return len(parts) == 1 and all(kernel.marks[schedule] in name for name in names)
     if all(_told(kernel, name) for name in names):
         return all(kernel.families.get(schedule, name + "?") in name for name in names)
     run = {engines.engine(machine, eight=engines.narrow(m.ops)) for m, machine in parts}

@@ -30,7 +30,7 @@ class Parameter:
     absent
         What it is where a calibration was made before it existed; None: such a file is refused.
     only
-        The schedule that it belongs to, if to one alone: fits of others leave it out.
+        The schedules that it belongs to, if not to all: fits of others leave it out.
     """
 
     start: float
@@ -38,7 +38,7 @@ class Parameter:
     high: float
     meaning: str
     absent: float | None = None
-    only: str | None = None
+    only: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class Kernel:
 
     def of(self, schedule: str) -> dict[str, Parameter]:
         """Return the parameters of one schedule."""
-        return {n: p for n, p in self.parameters.items() if p.only in (None, schedule)}
+        return {n: p for n, p in self.parameters.items() if not p.only or schedule in p.only}
 
     def asked(
         self, ops: OpTable, machine: Machine, schedule: str, p: Values, seconds: Floats

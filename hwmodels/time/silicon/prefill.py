@@ -8,6 +8,7 @@ include. A tile is some rows of queries against blocks of keys (`_tile`). The sc
 - ``packed_whole``: the same, keys never split;
 - ``heads``: each query head has its own tiles (FlashAttention 2);
 - ``hopper``: FlashAttention 3 as vLLM's fork runs it, tile by tile (`hopper`);
+- ``blackwell``: TensorRT-LLM's kernels likewise (`blackwell`); both count the `call` as a whole;
 - ``triton``: packed in tiles of 16 rows (`named`);
 - ``flash2``: ``heads`` in tiles of 64 queries, as the splitting kernel has that paged caches take;
 - ``trtllm``: ``heads`` as well, with blocks of 128 keys;
@@ -26,7 +27,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tierlab.hwmodels.time.silicon import engines, flash2, flash3, hopper, named
+from tierlab.hwmodels.time.silicon import call, engines, flash2, flash3, hopper, named
 from tierlab.hwmodels.time.silicon.grid import Grid
 from tierlab.hwmodels.time.silicon.kernel import (
     ENGINE,
@@ -74,7 +75,7 @@ PARAMETERS: dict[str, Parameter] = {
     "vector": Parameter(0.15, 1e-3, 1.0, "softmax of a score, cycles of an SM", absent=0.0),
     **{f"peak{d}": Parameter(0.8, 0.05, 1.5, "of the peak, 1") for d in HEAD_DIMS},
     **{f"tile{d}": Parameter(1500.0, 10.0, 80000.0, "a tile, ns") for d in HEAD_DIMS},
-    **hopper.PARAMETERS,
+    **call.PARAMETERS,
 }
 
 
@@ -93,8 +94,8 @@ def _tile(ops: OpTable, schedule: str) -> tuple[Floats, Floats]:
     Where heads are not packed: 128 x 128, 64 keys for heads over 64 wide (FlashAttention 2's
     ``flash_fwd_launch_template.h``).
     """
-    if schedule == hopper.NAME:
-        return hopper.tile(ops)
+    if schedule in call.SCHEDULES:
+        return call.tile(schedule, ops)
     if schedule == named.TRITON:
         return named.triton_rows(ops), np.full(len(ops), named.TRITON_KEYS)
     if schedule in _PACKED:
@@ -108,8 +109,8 @@ def _tile(ops: OpTable, schedule: str) -> tuple[Floats, Floats]:
 @once
 def _grid(ops: OpTable, sms: float, schedule: str, p: Values) -> Grid:
     """Return the tiles, blocks of the longest and of all, and splits of each tile."""
-    if schedule == hopper.NAME:
-        return hopper.grid(ops, sms)
+    if schedule in call.SCHEDULES:
+        return call.grid(schedule, ops, sms)
     group = ops["heads"] / ops["kv_heads"] if schedule in _PACKED else np.ones(len(ops))
     high, wide = _tile(ops, schedule)
     span = np.minimum(high / group, ops["q_len"])
@@ -139,8 +140,8 @@ def _ends(ops: OpTable, span: Floats, wide: Floats) -> Floats:
 
 def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
     """Return the time of each call, float64[n]."""
-    if schedule == hopper.NAME:
-        return hopper.seconds(ops, machine, p)
+    if schedule in call.SCHEDULES:
+        return call.seconds(schedule, ops, machine, p)
     several, schedule = schedule == ENGINE, _resolved(schedule, ops, machine)
     costs = engines.costs(schedule, ops, machine)
     grid = _grid(ops, machine.sms, schedule, p)
@@ -215,6 +216,13 @@ def _memory_s(ops: OpTable, machine: Machine, p: Values) -> Floats:
     return total
 
 
+def _parts(ops: OpTable, machine: Machine, schedule: str, p: Values) -> tuple[Floats, Floats]:
+    """Return the times of storing and of attention's traffic, s, both [n]."""
+    if schedule in call.SCHEDULES:
+        return call.store_s(schedule, ops, machine, p), call.memory_s(ops, machine, p)
+    return _store_s(ops, machine, p), _memory_s(ops, machine, p)
+
+
 @once
 def coordinates(ops: OpTable) -> Mapping[str, Floats]:
     """Return log2 of queries, heads over the batch, head width, group, keys and work."""
@@ -237,8 +245,8 @@ def features(
     """Return what the kernel does with a shape: tiles, waves, tails, and each part's share."""
     schedule = _resolved(schedule, ops, machine)
     grid = _grid(ops, machine.sms, schedule, p)
-    at, parts = dict(coordinates(ops)), hopper if schedule == hopper.NAME else None
-    store_s, memory_s = (parts.store_s, parts.memory_s) if parts else (_store_s, _memory_s)
+    at = dict(coordinates(ops))
+    store_s, memory_s = _parts(ops, machine, schedule, p)
     high, _ = _tile(ops, schedule)
     rows = ops["q_len"] * (ops["heads"] / ops["kv_heads"] if schedule in _PACKED else 1.0)
     waves = grid.tiles * grid.splits / machine.sms
@@ -259,17 +267,17 @@ def features(
         "by_tma": flash3.packs_by_tma(ops).astype(np.float64),
         "stored": np.log2(store_waves(ops, machine)),
         "row": np.log2(ops["kv_heads"] * ops["head_dim"]),
-        "store_share": store_s(ops, machine, p) / seconds,
-        "memory_share": memory_s(ops, machine, p) / seconds,
+        "store_share": store_s / seconds,
+        "memory_share": memory_s / seconds,
     }
 
 
 PREFILL = Kernel(
     "prefill_attention",
-    ("packed", "packed_whole", "heads", named.TRITON, hopper.NAME, *engines.NAMES, ENGINE),
+    ("packed", "packed_whole", "heads", named.TRITON, *call.SCHEDULES, *engines.NAMES, ENGINE),
     PARAMETERS,
     seconds,
     coordinates,
     features,
-    named.MARKS,
+    named.MARKS | call.MARKS,
 )

@@ -1,0 +1,125 @@
+"""The time of a prefill call as a whole: its tiles, its storing, and the one L2 for both.
+
+For kernels whose tiles are known (`hopper`, `blackwell`, `chunked`). Storing is another kernel of
+the same call, a block of threads a token; all that the call touches shares the L2: inputs that
+overflow it slow storing as well.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tierlab.hwmodels.time.silicon import blackwell, chunked, hopper
+from tierlab.hwmodels.time.silicon.grid import Grid
+from tierlab.hwmodels.time.silicon.kernel import (
+    Floats,
+    Parameter,
+    Values,
+    by_head_dim,
+    miss_share,
+    reach,
+    soft_max,
+    store_waves,
+)
+from tierlab.hwmodels.time.silicon.machine import Machine
+from tierlab.kernels.ops.attention import visible_keys
+from tierlab.kernels.ops.table import DTYPE_BYTES, OpTable
+
+SCHEDULES = (hopper.NAME, blackwell.NAME, chunked.NAME)
+MARKS = {hopper.NAME: "_fa3", blackwell.NAME: "trtllmprefill", chunked.NAME: "fiprefill"}
+"""Schedule -> what the names of its kernels hold; it is tried for no others."""
+
+
+def _both(start: float, low: float, high: float, meaning: str) -> Parameter:
+    return Parameter(start, low, high, meaning, absent=start, only=SCHEDULES)
+
+
+PARAMETERS = {
+    "one_query": _both(0.9, 0.3, 2.0, "of the launch, what sequences of one query take, 1"),
+    "bound_tile": _both(0.9, 0.05, 3.0, "of a tile's fixed cost, what is left behind a window, 1"),
+    "bound_block": _both(1.1, 0.05, 3.0, "of a block's time, what it takes behind a window, 1"),
+    "store_again": _both(0.5, 1e-3, 4.0, "another round of storing, of a wave's first, 1"),
+    **hopper.PARAMETERS,
+    **blackwell.PARAMETERS,
+    **chunked.PARAMETERS,
+}
+
+
+def tile(schedule: str, ops: OpTable) -> tuple[Floats, Floats]:
+    """Return the rows and the keys of a tile, both [n]."""
+    if schedule == chunked.NAME:
+        return chunked.tile(ops)
+    return hopper.tile(ops) if schedule == hopper.NAME else blackwell.tile(ops)
+
+
+def grid(schedule: str, ops: OpTable, sms: float) -> Grid:
+    """Return the tiles of a call and their blocks."""
+    if schedule == chunked.NAME:
+        return chunked.grid(ops, sms)
+    return hopper.grid(ops, sms) if schedule == hopper.NAME else blackwell.grid(ops)
+
+
+def seconds(schedule: str, ops: OpTable, machine: Machine, p: Values) -> Floats:
+    """Return the time of each call, float64[n]."""
+    cut, binds, dim = grid(schedule, ops, machine.sms), reach(ops)[1], ops["head_dim"]
+    waves = cut.tiles * cut.splits / machine.sms
+    tail = p["tail"] * (1.0 - np.minimum(1.0, machine.sms / cut.tiles)) * cut.longest
+    busiest = np.maximum(cut.longest, cut.total / machine.sms + tail)
+    blocks = np.where(waves <= 1.0, cut.longest, busiest)
+    share = by_head_dim(dim, p, "peak") * (machine.peak("bf16") / machine.sms)
+    block_s = cut.area * (4.0 * dim / share + p["vector"] / machine.clock_hz)
+    compute_s = blocks * block_s * np.where(binds, p["bound_block"], 1.0)
+    whole = np.maximum(waves + p["whole"] * (np.ceil(waves) - waves), 1.0)
+    work_s = soft_max(
+        compute_s + _fixed_s(schedule, ops, whole, p), memory_s(ops, machine, p), p["power"]
+    )
+    work_s = work_s * (1.0 + p["heat"] * (1.0 - np.exp(-work_s / (p["heat_ms"] * 1e-3))))
+    start_us = p["launch_us"] * np.where(ops["q_len"] == 1.0, p["one_query"], 1.0)
+    start_us = start_us + p["split_us"] * (cut.splits > 1) + p["window_us"] * binds
+    start_us = start_us + p["wide_us"] * np.log2(np.minimum(machine.sms, cut.tiles))
+    if schedule == chunked.NAME:
+        work_s = work_s + chunked.merging_s(ops, machine, p)
+    total: Floats = work_s + store_s(schedule, ops, machine, p) + start_us * 1e-6
+    return total
+
+
+def _fixed_s(schedule: str, ops: OpTable, waves: Floats, p: Values) -> Floats:
+    """Return what tiles take beside their blocks, s, float64[n]."""
+    fixed_ns = by_head_dim(ops["head_dim"], p, "tile") * (1.0 + p["overlap"] * (waves - 1.0))
+    fixed_s = fixed_ns * np.where(reach(ops)[1], p["bound_tile"], 1.0) * 1e-9
+    if schedule == hopper.NAME:
+        return fixed_s * hopper.less(ops, p) + waves * hopper.gathered_s(ops, p)
+    if schedule == blackwell.NAME:
+        return fixed_s + waves * blackwell.odd_s(ops, p)
+    return fixed_s * chunked.fixed(ops, p)
+
+
+def _byte_s(ops: OpTable, machine: Machine, p: Values) -> Floats:
+    """Return the time of a byte, by how far all that the call touches overflows the L2."""
+    stored = DTYPE_BYTES[ops.kv_dtype]
+    row = ops["batch"] * ops["q_len"] * ops["head_dim"]
+    touched = row * (ops["heads"] * (2.0 + stored) + ops["kv_heads"] * 2.0 * (2.0 + stored))
+    miss = miss_share(touched, p["l2_share"] * machine.l2_bytes, p["l2_sharp"])
+    per_byte: Floats = (miss / p["hbm_eff"] + 1.0 / p["l2_speed"]) / machine.bytes_per_s
+    return per_byte
+
+
+def memory_s(ops: OpTable, machine: Machine, p: Values) -> Floats:
+    """Return the time of the traffic of attention itself, s, float64[n]."""
+    stored, row = DTYPE_BYTES[ops.kv_dtype], ops["batch"] * ops["head_dim"]
+    cached = ops["kv_heads"] * visible_keys(ops) * 2.0 * stored
+    moved = row * (cached + ops["q_len"] * ops["heads"] * (2.0 + stored))
+    total: Floats = moved * _byte_s(ops, machine, p)
+    return total
+
+
+def store_s(schedule: str, ops: OpTable, machine: Machine, p: Values) -> Floats:
+    """Return the time of storing keys and values, s, float64[n]."""
+    token = ops["kv_heads"] * ops["head_dim"]
+    wave = np.where(token >= 512.0, 1.0 + p["store_full"], 1.0)
+    rounds = hopper.rounds(ops) if schedule == hopper.NAME else blackwell.rounds(ops)
+    wave = wave + p["store_again"] * rounds
+    moved = ops["batch"] * ops["q_len"] * token * 2.0 * (2.0 + DTYPE_BYTES[ops.kv_dtype])
+    waves_s = store_waves(ops, machine) * wave * (p["store_us"] * 1e-6)
+    total: Floats = waves_s + p["store"] * moved * _byte_s(ops, machine, p)
+    return total
