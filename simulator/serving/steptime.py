@@ -200,9 +200,7 @@ class StepTimer:
     @property
     def works(self) -> bool:
         """Whether policies run operations beside the model's."""
-        return self.design is not None and any(
-            isinstance(policy, Works) for policy in self.design.policies.values()
-        )
+        return self.design is not None and works_beside(self.design)
 
     def works_s(self, batch: int) -> Floats:
         """Return what policies run beside so many decodes, float64[1, len(SOURCES), keys]."""
@@ -271,3 +269,8 @@ class StepTimer:
         cell = times.source.astype(np.int64) * steps + work.step
         flat = np.bincount(cell, seconds * work.repeat, minlength=len(SOURCES) * steps)
         return flat.astype(np.float64, copy=False).reshape(len(SOURCES), steps)
+
+
+def works_beside(design: Design) -> bool:
+    """Say whether a design's policies run operations beside the model's."""
+    return any(isinstance(policy, Works) for policy in design.policies.values())
