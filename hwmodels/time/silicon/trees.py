@@ -92,10 +92,8 @@ class Forest:
         for start in range(0, count, _BLOCK):
             mine = slice(start, start + _BLOCK) if rows is None else rows[start : start + _BLOCK]
             into = total[start : start + _BLOCK]
-            values = np.empty((len(columns), len(into)))
-            for row, column in zip(values, columns, strict=True):
-                row[:] = column[mine]
-            self._add(values, into)
+            values = np.concatenate([column[mine] for column in columns])
+            self._add(values.reshape(len(columns), len(into)), into)
         return total
 
     def _add(self, values: Floats, into: Floats) -> None:
