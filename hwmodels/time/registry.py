@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 from tierlab.hwmodels.device import Gpu
@@ -21,6 +22,12 @@ def _roofline(path: Path | None, gpu: Gpu, peer_link: Link | None, where: str) -
     """Datasheet peak and bandwidth, with efficiencies taken from one public GPU."""
     if path is not None:
         raise BadInput(where, f"the roofline reads no file ({path})", '"roofline"')
+    return _of_device(gpu, peer_link)
+
+
+@lru_cache(maxsize=16)
+def _of_device(gpu: Gpu, peer_link: Link | None) -> Roofline:
+    """Return the roofline that the points of a sweep ask for again."""
     return Roofline(roofline_device(gpu, peer_link))
 
 

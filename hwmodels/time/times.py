@@ -139,6 +139,19 @@ class KnowsKernels(Protocol):
         """Return how, and the source, of the mixing of one chunk and one decode; None: apart."""
 
 
+@runtime_checkable
+class KnowsMiddles(Protocol):
+    """A time model whose bands take work that not every question needs."""
+
+    def middles(self, ops: OpTable) -> Times:
+        """Return what `predict` does, with bands that may be NaN."""
+
+
+def middles(times: TimeModel, ops: OpTable) -> Times:
+    """Return durations of which no band is wanted."""
+    return times.middles(ops) if isinstance(times, KnowsMiddles) else times.predict(ops)
+
+
 def launched(times: TimeModel, mixing: Work) -> Work:
     """Return the sequence mixing of steps as a time model's launches count it."""
     return times.launched(mixing) if isinstance(times, KnowsKernels) else mixing

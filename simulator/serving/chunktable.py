@@ -18,6 +18,9 @@ PER_PART = 8
 KEYS_PER_PART = 32
 """Nodes of keys before them that are: four octaves."""
 
+MOST_MET = 100_000
+"""Chunks that are known to need no look at `known`."""
+
 
 class ChunkTable:
     """The table of one kind of chunk.
@@ -74,6 +77,8 @@ class ChunkTable:
         place = chunk_lacks(self.known, self._queries, self._keys, tokens, past)
         if place >= 0:
             self.learn(place)
+        if len(self._met) == MOST_MET:
+            self._met.clear()
         self._met.add((tokens, past))
 
 

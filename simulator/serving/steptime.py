@@ -18,7 +18,7 @@ from functools import cached_property, partial
 import numpy as np
 from numpy.typing import NDArray
 
-from tierlab.hwmodels.time.times import SOURCES, KnowsKernels, TimeModel, launched
+from tierlab.hwmodels.time.times import SOURCES, KnowsKernels, TimeModel, launched, middles
 from tierlab.kernels.models.architecture import Model
 from tierlab.kernels.models.step import decode_work, dense_work, prefill_work
 from tierlab.kernels.ops.table import Work
@@ -200,9 +200,7 @@ class StepTimer:
     @property
     def works(self) -> bool:
         """Whether policies run operations beside the model's."""
-        return self.design is not None and any(
-            isinstance(policy, Works) for policy in self.design.policies.values()
-        )
+        return self.design is not None and works_beside(self.design)
 
     def works_s(self, batch: int) -> Floats:
         """Return what policies run beside so many decodes, float64[1, len(SOURCES), keys]."""
@@ -262,9 +260,17 @@ class StepTimer:
         return rest + sampled, np.ascontiguousarray(sampled)
 
     def _split(self, work: Work, steps: int) -> Floats:
-        times = self.times.predict(work.ops)
-        column = "seconds" if self.band == "mid" else self.band
-        seconds: Floats = getattr(times, column)
+        if self.band == "mid":
+            times = middles(self.times, work.ops)
+            seconds: Floats = times.seconds
+        else:
+            times = self.times.predict(work.ops)
+            seconds = getattr(times, self.band)
         cell = times.source.astype(np.int64) * steps + work.step
         flat = np.bincount(cell, seconds * work.repeat, minlength=len(SOURCES) * steps)
         return flat.astype(np.float64, copy=False).reshape(len(SOURCES), steps)
+
+
+def works_beside(design: Design) -> bool:
+    """Say whether a design's policies run operations beside the model's."""
+    return any(isinstance(policy, Works) for policy in design.policies.values())

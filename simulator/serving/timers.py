@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+
 from tierlab.hwmodels.hostcost import COSTS, HostCosts, load_host_costs
 from tierlab.simulator.scenario.schema import Scenario
 from tierlab.simulator.serving.build import Parts
 from tierlab.simulator.serving.graphs import cuda_graphs
 from tierlab.simulator.serving.hosttime import HostTime, Launches
 from tierlab.simulator.serving.profiletime import ProfileTimer
-from tierlab.simulator.serving.steptime import SPREADS, StepTimer
+from tierlab.simulator.serving.steptime import SPREADS, StepTimer, works_beside
 
 HOST = "vllm-v1"
 
@@ -65,7 +69,7 @@ def step_timer(scenario: Scenario, parts: Parts) -> StepTimer:
         As `host_time`.
     """
     engine = scenario.engine
-    return StepTimer(
+    of = (
         parts.model,
         scenario.model.weights,
         parts.design.representation.kv_dtype,
@@ -77,7 +81,31 @@ def step_timer(scenario: Scenario, parts: Parts) -> StepTimer:
         cuda_graphs(engine),
         host_time(scenario, parts),
         engine.sampling,
-        parts.design,
+        parts.design if works_beside(parts.design) else None,
         engine.max_num_seqs,
-        SPREADS if scenario.time.ragged is not False else SPREADS[:1],
     )
+    ragged = scenario.time.ragged is not False
+    return _made(of, ragged) if works_beside(parts.design) else alike(of, ragged)
+
+
+def _made(of: tuple[Any, ...], ragged: bool) -> StepTimer:
+    make: Callable[..., StepTimer] = StepTimer
+    return make(*of, SPREADS if ragged else SPREADS[:1])
+
+
+@lru_cache(maxsize=4)
+def alike(of: tuple[Any, ...], ragged: bool) -> StepTimer:
+    """Return the timer of runs that are alike, with what those before this one asked of it.
+
+    The points of a sweep mostly differ in load, tiers and policies, and ask for the same times.
+    When a table is filled in does not show in it, so neither does which run did so. What tells
+    timers apart is compared as a whole, but for the time model: that has to be the same object.
+
+    Parameters
+    ----------
+    of
+        What `StepTimer` takes, but for its spreads.
+    ragged
+        Whether these are `SPREADS`.
+    """
+    return _made(of, ragged)

@@ -121,8 +121,8 @@ class Fitted:
         """The model that the parameters belong to."""
         return model_with(self.key.op, self.schedule)
 
-    def predict(self, ops: OpTable, machine: Machine) -> Predicted:
-        """Return times and their bands.
+    def predict(self, ops: OpTable, machine: Machine, *, bands: bool = True) -> Predicted:
+        """Return times and their bands, NaN if these are not wanted.
 
         What the trees say counts half as much for each octave outside the range: far away the
         formula stands alone, and its band is wider.
@@ -131,9 +131,12 @@ class Fitted:
         alike = self._alike(ops, machine, formula_s)
         far = alike.each(self.outside(alike.ops))
         seconds, beyond = formula_s, far > BEYOND
-        factor, width = self._learnt(alike, machine)
+        factor, width = self._learnt(alike, machine, bands)
         if factor is not None:
             seconds = seconds * np.exp(factor * np.exp2(-far))
+        if not bands:
+            none = np.full(len(ops), np.nan)
+            return Predicted(seconds, none, none, beyond)
         scale = np.where(beyond, WIDER + WIDER_AN_OCTAVE * far, 1.0)
         scale = scale if width is None else scale * np.exp(width)
         place = stratum(seconds)
@@ -161,9 +164,11 @@ class Fitted:
         unsure: Floats = np.where(ops["kv_len_spread"] > 0, APART + share, 0.0)
         return unsure
 
-    def _learnt(self, alike: _Alike, machine: Machine) -> tuple[Floats | None, Floats | None]:
+    def _learnt(
+        self, alike: _Alike, machine: Machine, bands: bool
+    ) -> tuple[Floats | None, Floats | None]:
         """Return logs of the trees' factor and of the band's width; None where not fitted."""
-        trees, spread = self.trees, self.bands.spread
+        trees, spread = self.trees, self.bands.spread if bands else None
         if trees is None and spread is None:
             return None, None
         ops, seconds = alike.ops, alike.seconds

@@ -212,9 +212,12 @@ def _scaled_mm(shape: _Shape) -> Floats:
 
 
 def _by_rows(shape: _Shape) -> Floats:
-    result = shape.seconds([BY_ROWS[-1][1]], split=False)
-    for most, tile in reversed(BY_ROWS[:-1]):
-        result = np.where(shape.m <= most, shape.seconds([tile], split=False), result)
+    result, above = np.empty(len(shape.m)), -np.inf
+    for most, tile in BY_ROWS:
+        mine = (shape.m > above) & (shape.m <= most)
+        if mine.any():
+            result[mine] = shape.seconds([tile], split=False)[mine]
+        above = most
     return result
 
 

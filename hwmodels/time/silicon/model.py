@@ -83,14 +83,18 @@ class Silicon:
         """Return the durations of `ops`, vectorised."""
         return self.explain(ops)[0]
 
-    def explain(self, ops: OpTable) -> tuple[Times, NDArray[np.int32]]:
+    def middles(self, ops: OpTable) -> Times:
+        """Return the durations; no kernel model says a band."""
+        return self.explain(ops, bands=False)[0]
+
+    def explain(self, ops: OpTable, *, bands: bool = True) -> tuple[Times, NDArray[np.int32]]:
         """Return the durations, and which kernel answered each row (-1: the fallback)."""
         out, member = _empty(len(ops)), self._member(ops)
         member[_void(ops)] = -1
         for g in np.flatnonzero(np.bincount(member + 1)) - 1:
             rows = np.flatnonzero(member == g)
             for start in range(0, len(rows), _CHUNK):
-                self._answer(out, _span(rows[start : start + _CHUNK]), int(g), ops)
+                self._answer(out, _span(rows[start : start + _CHUNK]), int(g), ops, bands)
         return out, member
 
     def launched(self, mixing: Work) -> Work:
@@ -147,17 +151,18 @@ class Silicon:
         found: NDArray[np.int32] = self._of_code[_codes(ops)]
         return found
 
-    def _answer(self, out: Times, rows: _Rows, g: int, ops: OpTable) -> None:
+    def _answer(self, out: Times, rows: _Rows, g: int, ops: OpTable, bands: bool) -> None:
         mine = ops.take(rows)
         if g < 0:
             _copy(out, rows, self._fallback.predict(mine))
             return
         starts, fitted = run_starts(mine), self._members[g].fitted
         if starts.all():
-            found = fitted.predict(mine, self._machine)
+            found = fitted.predict(mine, self._machine, bands=bands)
         else:
-            run = np.cumsum(starts) - 1
-            found = Predicted(*(v[run] for v in fitted.predict(mine.take(starts), self._machine)))
+            first, run = mine.take(starts), np.cumsum(starts) - 1
+            found = fitted.predict(first, self._machine, bands=bands)
+            found = Predicted(*(v[run] for v in found))
         out.seconds[rows], out.extrapolated[rows] = found.seconds, found.beyond
         out.p10[rows], out.p90[rows] = found.p10, found.p90
         out.source[rows] = self._source

@@ -35,15 +35,14 @@ class _Flat(NamedTuple):
     ----------
     names, edges, starts
         Those features; all their edges in a row, and where each feature's start and end in it.
-    feature, leaves
-        uint8[trees, DEPTH], places in `names`; float64[trees, LEAVES].
+    feature
+        uint8[trees, DEPTH], places in `names`.
     """
 
     names: tuple[str, ...]
     edges: Floats
     starts: NDArray[np.int64]
     feature: Bytes
-    leaves: Floats
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +77,7 @@ class Forest:
         edges, starts = _flat_edges([self.edges[f] for f in asked])
         places: Bytes = np.reshape(feature, self.feature.shape).astype(np.uint8)
         names = tuple(self.names[f] for f in asked)
-        return _Flat(names, edges, starts, places, self.scale[:, None] * self.steps)
+        return _Flat(names, edges, starts, places)
 
     def __call__(self, features: Mapping[str, Floats], rows: Rows | None = None) -> Floats:
         """Return the log of the factor, float64[n], of features float64[n] by name.
@@ -93,10 +92,8 @@ class Forest:
         for start in range(0, count, _BLOCK):
             mine = slice(start, start + _BLOCK) if rows is None else rows[start : start + _BLOCK]
             into = total[start : start + _BLOCK]
-            values = np.empty((len(columns), len(into)))
-            for row, column in zip(values, columns, strict=True):
-                row[:] = column[mine]
-            self._add(values, into)
+            values = np.concatenate([column[mine] for column in columns])
+            self._add(values.reshape(len(columns), len(into)), into)
         return total
 
     def _add(self, values: Floats, into: Floats) -> None:
@@ -104,10 +101,11 @@ class Forest:
 
         Where rows are gaps apart, vector units are not used.
         """
-        flat, place = self._flat, np.empty(len(into), np.uint8)
-        bins = np.empty(values.shape, np.uint8)
+        flat, bins = self._flat, np.empty(values.shape, np.uint8)
+        place, leaf = np.empty(len(into), np.uint8), np.empty(LEAVES)
         _compiled(_bin_rows)(values, flat.edges, flat.starts, bins)
-        _compiled(_add_trees)(bins, flat.feature, self.above, flat.leaves, place, into)
+        asked = flat.feature, self.above, self.scale, self.steps
+        _compiled(_add_trees)(bins, *asked, leaf, place, into)
 
     def _plainly(self, columns: Sequence[Floats]) -> Floats:
         """Return the same to the last bit, without compiling: leaves add up tree by tree."""
@@ -117,7 +115,8 @@ class Forest:
         over = bins[flat.feature] > self.above[..., None]
         place = (over << np.arange(DEPTH)[:, None]).sum(axis=1)
         total = np.zeros(len(columns[0]))
-        for said in np.take_along_axis(flat.leaves, place, axis=1):
+        leaves = self.scale[:, None] * self.steps
+        for said in np.take_along_axis(leaves, place, axis=1):
             total += said
         return total
 
@@ -153,9 +152,19 @@ def _bin_rows(values: Floats, edges: Floats, starts: NDArray[np.int64], bins: By
 
 
 def _add_trees(
-    bins: Bytes, feature: Bytes, above: Bytes, leaves: Floats, place: Bytes, total: Floats
+    bins: Bytes,
+    feature: Bytes,
+    above: Bytes,
+    scale: Floats,
+    steps: NDArray[np.int8],
+    leaf: Floats,
+    place: Bytes,
+    total: Floats,
 ) -> None:
-    """Add up leaves tree by tree; the six questions of one are asked of a row together."""
+    """Add up leaves tree by tree; the six questions of one are asked of a row together.
+
+    Leaves are read as bytes: as numbers they take longer to fetch than a few rows to answer.
+    """
     total[:] = 0.0
     none = np.uint8(0)
     for t in range(feature.shape[0]):
@@ -171,6 +180,7 @@ def _add_trees(
             asked |= np.uint8(16) if row4[i] > cut4 else none
             asked |= np.uint8(32) if row5[i] > cut5 else none
             place[i] = asked
-        leaf = leaves[t]
+        for i in range(len(leaf)):
+            leaf[i] = scale[t] * steps[t, i]
         for i in range(len(place)):
             total[i] += leaf[place[i]]

@@ -6,6 +6,7 @@ import pytest
 from tierlab.hwmodels.catalogue import load_system
 from tierlab.hwmodels.time.registry import time_model
 from tierlab.hwmodels.time.silicon.once import once
+from tierlab.hwmodels.time.times import middles
 from tierlab.kernels.ops.table import OpTable
 
 HEADS = {"heads": 32, "kv_heads": 8, "head_dim": 128}
@@ -64,3 +65,22 @@ def test_what_is_asked_again_is_not_worked_out_again():
     assert len(asked) == 6
     assert scaled(one, kept, power=2.0).tolist() == [2.0, 36.0]
     assert scaled(one, kept).tolist() == [1.0, 12.0]
+
+
+@pytest.mark.parametrize("name", sorted(random_tables(1)))
+def test_durations_are_the_same_where_no_band_is_wanted(name):
+    system = load_system("H200", "test")
+    model = time_model("silicon", system.gpu, system.peer_link, "test")
+    ops = random_tables(300)[name]
+    whole, part = model.predict(ops), middles(model, ops)
+    for column in ("seconds", "source", "extrapolated", "bias_group"):
+        assert getattr(whole, column).tobytes() == getattr(part, column).tobytes()
+    assert np.isfinite(whole.p10).all()
+    assert np.isnan(part.p10).all()
+
+
+def test_models_that_know_no_other_way_are_asked_for_all():
+    system = load_system("H200", "test")
+    model = time_model("roofline", system.gpu, system.peer_link, "test")
+    ops = random_tables(300)["prefill"]
+    assert said(middles(model, ops)) == said(model.predict(ops))

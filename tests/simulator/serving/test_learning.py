@@ -7,12 +7,14 @@ from tierlab.hwmodels.catalogue import load_system
 from tierlab.hwmodels.time.registry import time_model
 from tierlab.kernels.models.load import load_model
 from tierlab.simulator.scenario.load import validate
+from tierlab.simulator.serving.build import build
 from tierlab.simulator.serving.clocks import OpTimes
 from tierlab.simulator.serving.densetable import DenseTable
 from tierlab.simulator.serving.replica import Replica
 from tierlab.simulator.serving.run import simulate
 from tierlab.simulator.serving.steptime import StepTimer
 from tierlab.simulator.serving.tiering import Tiering
+from tierlab.simulator.serving.timers import alike, step_timer
 
 SCENARIO = {
     "model": "Llama-3.1-8B",
@@ -39,6 +41,7 @@ def test_tiers_do_nothing_because_a_time_was_not_known(monkeypatch):
     monkeypatch.setattr(Replica, "_run", noted("runs", run))
     monkeypatch.setattr(OpTimes, "learn", noted("learns", learn))
     monkeypatch.setattr(Tiering, "collect", noted("collects", collect))
+    alike.cache_clear()
     simulate(validate(SCENARIO, "test"))
     after = [happened[i + 1] for i, name in enumerate(happened) if name == "learns"]
     assert len(after) > 3
@@ -96,3 +99,57 @@ def test_token_counts_are_predicted_or_lie_between_two_of_their_kind(captured):
     found = np.stack([table.at(tokens) for tokens in range(1, 2049)], axis=1)
     assert sum(asked) == (1024 + 128 if captured else 512 + 192)
     np.testing.assert_allclose(found, predict(np.arange(1, 2049)), rtol=1e-12)
+
+
+def timer_of(**changed):
+    made = validate({**SCENARIO, "hardware": "H200", "tiers": {}, **changed}, "test")
+    return step_timer(made, build(made))
+
+
+def test_runs_that_ask_for_the_same_times_share_them():
+    """Load, tiers and the seed are not among what times depend on."""
+    one = timer_of()
+    assert timer_of() is one
+    assert timer_of(seed=7, workload={"generator": "poisson"}) is one
+    assert timer_of(time={"model": "roofline"}) is timer_of(time={"model": "roofline"})
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"model": "Qwen3-8B"},
+        {"model": {"name": "Llama-3.1-8B", "weights": "fp8"}},
+        {"hardware": "H100"},
+        {"design": "vllm-fp8-kv"},
+        {"engine": {"max_num_seqs": 100}},
+        {"engine": {"max_num_batched_tokens": 4096}},
+        {"engine": {"cudagraph_mode": "none"}},
+        {"engine": {"sampling": "top_k_top_p"}},
+        {"engine": {"async_scheduling": False}},
+        {"time": {"model": "roofline"}},
+        {"time": {"band": "p90"}},
+        {"time": {"ragged": False}},
+        {"time": {"host": {"step_s": 0.5}}},
+    ],
+    ids=str,
+)
+def test_what_times_depend_on_tells_them_apart(changed):
+    assert timer_of(**changed) is not timer_of()
+
+
+def test_who_filled_a_table_in_does_not_show():
+    """A run after others of another load is the run alone, to the last bit."""
+    lengths = {"input_tokens": 900, "output_tokens": 60, "requests": 60}
+    loads = [
+        {"generator": "poisson", "parameters": {**lengths, "requests_per_s": rate}}
+        for rate in (2.0, 40.0, 9.0)
+    ]
+    scenarios = [validate({**SCENARIO, "workload": load, "tiers": {}}, "test") for load in loads]
+    alone = []
+    for scenario in scenarios:
+        alike.cache_clear()
+        alone.append(simulate(scenario))
+    after = [simulate(scenario) for scenario in scenarios]
+    for one, other in zip(alone, after, strict=True):
+        assert one.simulated_s == other.simulated_s
+        assert one.requests.last_token_s.tobytes() == other.requests.last_token_s.tobytes()
