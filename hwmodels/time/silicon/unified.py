@@ -50,23 +50,24 @@ BLOCKS = 4.0
 public times (2026-11-21)."""
 
 PARAMETERS: dict[str, Parameter] = {
-    "launch_us": Parameter(5.0, 0.5, 60.0, "before any work, us"),
+    "launch_us": Parameter(4.5, 0.5, 60.0, "before any work, us"),
     "wide_us": Parameter(0.1, 1e-3, 10.0, "per doubling of the CTAs that the SMs share, us"),
-    "cta": Parameter(3000.0, 10.0, 80000.0, "of an SM, a CTA's start and end, cycles"),
-    "ended": Parameter(500.0, 1.0, 20000.0, "of an SM, a CTA that ends at once, cycles"),
-    "step": Parameter(1500.0, 10.0, 40000.0, "of an SM, 16 rows and 32 keys, cycles"),
+    "cta": Parameter(2000.0, 10.0, 80000.0, "of an SM, a CTA's start and end, cycles"),
+    "ended": Parameter(700.0, 1.0, 20000.0, "of an SM, a CTA that ends at once, cycles"),
+    "step": Parameter(1850.0, 10.0, 40000.0, "of an SM, 16 rows and 32 keys, cycles"),
     "wait": Parameter(2500.0, 10.0, 40000.0, "of a CTA, the same, cycles"),
-    "half_step": Parameter(1000.0, 10.0, 40000.0, "of an SM, 16 rows and 16 keys, cycles"),
+    "half_step": Parameter(900.0, 10.0, 40000.0, "of an SM, 16 rows and 16 keys, cycles"),
     "half_wait": Parameter(1300.0, 10.0, 40000.0, "of a CTA, the same, cycles"),
     "far": Parameter(0.15, 1e-3, 2.0, "of a CTA, more where keys are not in L2, 1"),
-    "fill": Parameter(800.0, 1.0, 20000.0, "of an SM, a segment of several steps, cycles"),
-    "bare": Parameter(800.0, 1.0, 20000.0, "of an SM, a segment outside the window, cycles"),
+    "scatter": Parameter(3.0, 0.01, 12.0, "CTAs beyond the mean, of the root, behind a window, 1"),
+    "fill": Parameter(1000.0, 1.0, 20000.0, "of an SM, a segment of several steps, cycles"),
+    "bare": Parameter(1500.0, 1.0, 20000.0, "of an SM, a segment outside the window, cycles"),
     "few": Parameter(2.5, 0.1, 9.0, "CTAs an SM to which one has as many as it may, 1"),
     "crowd": Parameter(4.0, 1.02, 9.0, "how well CTAs of an SM overlap: a norm, 1"),
-    "reduce_us": Parameter(1.0, 0.01, 20.0, "the pass that reduces segments, us"),
-    "reduced": Parameter(500.0, 1.0, 20000.0, "of an SM, a token and head of that, cycles"),
+    "reduce_us": Parameter(2.5, 0.01, 20.0, "the pass that reduces segments, us"),
+    "reduced": Parameter(10.0, 1.0, 20000.0, "of an SM, a token and head of that, cycles"),
     "tail": Parameter(0.5, 0.01, 2.0, "of the longest tile, what the last SM adds, 1"),
-    "store_us": Parameter(1.0, 0.01, 30.0, "a wave of tokens stored in the cache first, us"),
+    "store_us": Parameter(2.5, 0.01, 30.0, "a wave of tokens stored in the cache first, us"),
     "store": Parameter(1.0, 0.02, 20.0, "traffic of that, where it does not fit in L2, 1"),
     "miss_us": Parameter(2.0, 0.01, 30.0, "once the inputs do not fit in L2, us"),
     "hbm_eff": Parameter(0.85, 0.3, 1.05, "of the memory's bandwidth, 1"),
@@ -166,6 +167,8 @@ def _busy_s(machine: Machine, grid: _Grid, miss: Floats, p: Values) -> Floats:
     slots = (grid.ctas + grid.bare + grid.ended) / machine.sms
     uneven = np.minimum(1.0, (p["few"] / slots) ** 2)
     fullest = np.where(slots <= 1.0, 1.0, on_sm + uneven * (np.ceil(slots) - on_sm))
+    scattered = (1.0 - uneven) * (grid.bare > 0) * np.sqrt(grid.ctas / machine.sms)
+    fullest = fullest + p["scatter"] * scattered
     alone = grid.longest * wait
     unlike = np.minimum(4.0 * (1.0 - grid.mean / grid.longest), 1.0) * (grid.cut <= 1)
     last = unlike * p["tail"] * alone * (1.0 - 1.0 / on_sm)
