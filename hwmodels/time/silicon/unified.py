@@ -166,6 +166,8 @@ def _busy_s(machine: Machine, grid: _Grid, miss: Floats, p: Values) -> Floats:
     on_sm = np.maximum(grid.ctas / machine.sms, 1.0)
     slots = (grid.ctas + grid.bare + grid.ended) / machine.sms
     uneven = np.minimum(1.0, (p["few"] / slots) ** 2)
+    two = (grid.ctas <= machine.sms) & (slots <= 2.0)
+    uneven = np.where(two, 1.0, uneven)
     fullest = np.where(slots <= 1.0, 1.0, on_sm + uneven * (np.ceil(slots) - on_sm))
     scattered = (1.0 - uneven) * (grid.bare > 0) * np.sqrt(grid.ctas / machine.sms)
     fullest = fullest + p["scatter"] * scattered
