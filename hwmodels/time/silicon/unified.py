@@ -34,7 +34,7 @@ from tierlab.hwmodels.time.silicon.kernel import (
     soft_max,
 )
 from tierlab.hwmodels.time.silicon.machine import Machine
-from tierlab.hwmodels.time.silicon.uneven import longest as longest_of
+from tierlab.hwmodels.time.silicon.named import longest_of
 from tierlab.kernels.ops.attention import visible_keys, visible_pairs
 from tierlab.kernels.ops.table import DTYPE_BYTES, OpTable
 
@@ -43,7 +43,9 @@ MARK = "triton_attn"
 """What the names of these kernels hold."""
 ROWS = 16.0
 KEYS, KEYS_OF_SEGMENTS = 32.0, 16.0
-"""Of one step."""
+"""Of one step; of segments with 8-bit queries 32 as well."""
+WIDE = 256.0
+"""Columns of a step as its cost is stated: the next power of two over heads 192 wide."""
 SEGMENTS, MOST_TILES = 16.0, 128.0
 BLOCKS = 4.0
 """Tokens that an SM stores at once in an 8-bit cache, whatever their heads: an assumption, by the
@@ -116,9 +118,16 @@ def rows(ops: OpTable) -> Floats:
     return found
 
 
+def _wide(ops: OpTable) -> Floats:
+    """Return the columns of a tile, padded to a power of two, float64[n]."""
+    found: Floats = np.exp2(np.ceil(np.log2(ops["head_dim"])))
+    return found
+
+
 def _grid(ops: OpTable) -> _Grid:
     cut = segments(ops)
-    keys = np.where(cut > 1, KEYS_OF_SEGMENTS, KEYS)
+    half = (cut > 1) & (DTYPE_BYTES[ops.dtype] >= 2.0)
+    keys = np.where(half, KEYS_OF_SEGMENTS, KEYS)
     span = np.maximum(np.floor(rows(ops) * ops["kv_heads"] / ops["heads"]), 1.0)
     tiles = ops["batch"] * np.ceil(ops["q_len"] / span) * ops["kv_heads"]
     slots = (np.floor(ops["batch"] * ops["q_len"] / span) + ops["batch"]) * ops["kv_heads"]
@@ -148,7 +157,8 @@ def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
     """Return the time of each call, float64[n]."""
     grid = _grid(ops)
     memory = _memory_s(ops, machine, grid, p)
-    work = soft_max(_busy_s(machine, grid, memory.miss, p), memory.busy, p["power"])
+    pace = _wide(ops) / WIDE
+    work = soft_max(_busy_s(machine, grid, memory.miss, pace, p), memory.busy, p["power"])
     work = work * (1.0 + p["heat"] * (1.0 - np.exp(-work / (p["heat_ms"] * 1e-3))))
     stored = ops["batch"] * ops["q_len"] * ops["kv_heads"] * ops["head_dim"] * 6.0
     work = work + p["store"] * memory.miss * stored / machine.bytes_per_s
@@ -160,9 +170,9 @@ def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
     return total
 
 
-def _busy_s(machine: Machine, grid: _Grid, miss: Floats, p: Values) -> Floats:
-    step = np.where(grid.cut > 1, p["half_step"], p["step"])
-    wait = np.where(grid.cut > 1, p["half_wait"], p["wait"]) * (1.0 + p["far"] * miss)
+def _busy_s(machine: Machine, grid: _Grid, miss: Floats, pace: Floats, p: Values) -> Floats:
+    step = np.where(grid.cut > 1, p["half_step"], p["step"]) * pace
+    wait = np.where(grid.cut > 1, p["half_wait"], p["wait"]) * pace * (1.0 + p["far"] * miss)
     on_sm = np.maximum(grid.ctas / machine.sms, 1.0)
     slots = (grid.ctas + grid.bare + grid.ended) / machine.sms
     uneven = np.minimum(1.0, (p["few"] / slots) ** 2)
@@ -202,8 +212,7 @@ def _memory_s(ops: OpTable, machine: Machine, grid: _Grid, p: Values) -> _Memory
     row = 2.0 * dim * DTYPE_BYTES[ops.kv_dtype]
     cached = ops["batch"] * ops["kv_heads"] * visible_keys(ops) * row
     outputs = ops["batch"] * ops["q_len"] * ops["heads"]
-    wide = np.exp2(np.ceil(np.log2(dim)))
-    partial = np.where(grid.cut > 1, outputs * SEGMENTS * wide * 4.0, 0.0)
+    partial = np.where(grid.cut > 1, outputs * SEGMENTS * _wide(ops) * 4.0, 0.0)
     moved = cached + outputs * dim * 4.0 + partial
     given = ops["batch"] * ops["q_len"] * ops["kv_heads"] * dim * 4.0
     miss = miss_share(moved + given, p["l2_share"] * machine.l2_bytes, p["l2_sharp"])
