@@ -70,6 +70,7 @@ PARAMETERS: dict[str, Parameter] = {
     "reduced": Parameter(10.0, 1.0, 20000.0, "of an SM, a token and head of that, cycles"),
     "tail": Parameter(0.5, 0.01, 2.0, "of the longest tile, what the last SM adds, 1"),
     "store_us": Parameter(2.5, 0.01, 30.0, "a wave of tokens stored in the cache first, us"),
+    "stored": Parameter(0.5, 0.01, 20.0, "traffic of that, 1"),
     "store": Parameter(1.0, 0.02, 20.0, "traffic of that, where it does not fit in L2, 1"),
     "miss_us": Parameter(2.0, 0.01, 30.0, "once the inputs do not fit in L2, us"),
     "hbm_eff": Parameter(0.85, 0.3, 1.05, "of the memory's bandwidth, 1"),
@@ -161,7 +162,7 @@ def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
     work = soft_max(_busy_s(machine, grid, memory.miss, pace, p), memory.busy, p["power"])
     work = work * (1.0 + p["heat"] * (1.0 - np.exp(-work / (p["heat_ms"] * 1e-3))))
     stored = ops["batch"] * ops["q_len"] * ops["kv_heads"] * ops["head_dim"] * 6.0
-    work = work + p["store"] * memory.miss * stored / machine.bytes_per_s
+    work = work + (p["stored"] + p["store"] * memory.miss) * stored / machine.bytes_per_s
     tokens = ops["batch"] * ops["q_len"] / (BLOCKS * machine.sms)
     start_us = p["launch_us"] + p["store_us"] * tokens
     start_us = start_us + p["miss_us"] * memory.miss
