@@ -40,7 +40,6 @@ def test_idle_splits_cost_more_than_none():
     model = load(shipped("H200"), "test")
     machine = machine_of(load_device("H200", "test"))
     fa4 = next(k for k in model.kernels if "fa4" in k.key.kernel and k.key.op == DECODE.op)
-    assert fa4.schedule == named.FLASH4
     ops = decodes(batch=[512, 1024], kv_len=8, head_dim=512)
     few, many = fa4.formula_s(ops, machine)
     assert few > 5.0 * many
