@@ -80,7 +80,7 @@ def fit(measured: Measured, machine: Machine, options: Options | None = None) ->
     if len(measured) < FEWEST:
         where = f"{measured.source} ({measured.key.label()})"
         raise BadInput(where, f"only {len(measured)} measurements", f"{FEWEST} or more")
-    kernel = model_of(measured.key)
+    kernel = model_of(measured, machine)
     ragged = measured.take(~even_rows(measured)) if ALONE in kernel.parameters else None
     if ragged is not None:
         measured = measured.take(even_rows(measured))

@@ -28,19 +28,24 @@ from tierlab.hwmodels.time.silicon.kernel import (
     Kernel,
     Parameter,
     Values,
+    generation,
     miss_share,
     rounding,
     soft_max,
     store_waves,
 )
 from tierlab.hwmodels.time.silicon.machine import Machine
-from tierlab.hwmodels.time.silicon.uneven import longest as longest_of
-from tierlab.kernels.ops.attention import visible_pairs
+from tierlab.hwmodels.time.silicon.named import longest_of
+from tierlab.kernels.ops.attention import visible_keys, visible_pairs
 from tierlab.kernels.ops.table import DTYPE_BYTES, OpTable
 
 SCHEDULE = "varlen"
 MARK = "_fa4"
 """What the names of these kernels hold."""
+NARROWEST = 256.0
+"""Heads up to so wide have other tiles."""
+WIDE = 512.0
+"""Columns of a block as its cost is stated."""
 ROWS, KEYS = 64.0, 64.0
 """Of a tile."""
 SPLITS, MOST_SEQUENCES = 32.0, 512.0
@@ -90,6 +95,11 @@ class _Grid(NamedTuple):
     idle: Floats
 
 
+def runs(ops: OpTable, machine: Machine) -> bool:
+    """Say whether this is the kernel that runs: on Hopper, and no head is narrower."""
+    return generation(machine) == "hopper" and bool((ops["head_dim"] > NARROWEST).all())
+
+
 def splits(ops: OpTable, sms: float) -> Floats:
     """Return the CTAs that share a tile, float64[n]."""
     tiles, blocks = _tiles(ops), np.ceil(ops["kv_len"] / KEYS)
@@ -105,17 +115,25 @@ def _tiles(ops: OpTable) -> Floats:
     return tiles
 
 
+def _blocks(ops: OpTable, keys: Floats, span: Floats) -> Floats:
+    """Return the blocks that the last of a sequence's tiles reads, float64[n]."""
+    binds = (ops["window"] > 0) & (keys > ops["window"] + span)
+    seen = np.where(binds, ops["window"] + span, keys)
+    blocks: Floats = np.ceil(seen / KEYS) + binds
+    return blocks
+
+
 def _grid(ops: OpTable, sms: float) -> _Grid:
     tiles, parts = _tiles(ops), splits(ops, sms)
     group = ops["heads"] / ops["kv_heads"]
     span = np.minimum(np.maximum(ROWS / group, 1.0), ops["q_len"])
     step = np.gcd(np.ceil(span).astype(np.int64), int(KEYS))
     mean = visible_pairs(ops) / ops["q_len"] + (span + KEYS - step) / 2.0
-    whole = np.ceil(ops["kv_len"] / KEYS)
+    whole = _blocks(ops, ops["kv_len"], span)
     mean = np.where(ops["q_len"] > 1, np.minimum(mean / KEYS, whole), whole)
     room = ops["q_len"] * group * ops["batch"] + ops["batch"] * (ROWS - 1.0)
     idle = np.floor(room / ROWS) * ops["kv_heads"] - tiles
-    longest = np.ceil(np.ceil(longest_of(ops) / KEYS) / parts)
+    longest = np.ceil(_blocks(ops, longest_of(ops), span) / parts)
     return _Grid(tiles, parts, longest, mean, np.maximum(idle, 0.0))
 
 
@@ -151,8 +169,9 @@ def _attention_s(ops: OpTable, machine: Machine, grid: _Grid, p: Values) -> tupl
     rows = np.minimum(ops["q_len"] * ops["heads"] / ops["kv_heads"], ROWS) / ROWS
     packed = p["packed"] * rows * (grid.splits > 1) * (ops["heads"] > ops["kv_heads"])
     fixed = p["tile"] + packed + p["search"] * np.maximum(steps - 1.0, 0.0) / 2.0
-    longest = fixed + (grid.longest - 1.0) * p["block"]
-    mean = fixed + np.maximum(grid.blocks / grid.splits - 1.0, 0.0) * p["block"]
+    block = p["block"] * ops["head_dim"] / WIDE
+    longest = fixed + (grid.longest - 1.0) * block
+    mean = fixed + np.maximum(grid.blocks / grid.splits - 1.0, 0.0) * block
     waves = grid.tiles * grid.splits / machine.sms
     whole = np.maximum(1.0, np.where(ops["q_len"] > 1, np.ceil(waves), waves))
     together = np.minimum(grid.tiles / ops["batch"] / machine.sms, 1.0)
@@ -187,7 +206,7 @@ class _Memory(NamedTuple):
 
 def _memory_s(ops: OpTable, machine: Machine, p: Values) -> _Memory:
     row = 2.0 * ops["head_dim"]
-    cached = ops["batch"] * ops["kv_heads"] * ops["kv_len"] * row * DTYPE_BYTES[ops.kv_dtype]
+    cached = ops["batch"] * ops["kv_heads"] * visible_keys(ops) * row * DTYPE_BYTES[ops.kv_dtype]
     tokens = ops["batch"] * ops["q_len"]
     moved = cached + tokens * ops["heads"] * row * 2.0
     given = tokens * ops["kv_heads"] * row * 2.0

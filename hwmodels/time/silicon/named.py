@@ -1,4 +1,6 @@
-"""Attention kernels that an engine runs for a few shapes only, told by their name.
+"""Kernels that only their name tells, and that have a model of their own.
+
+What follows are schedules of the plain models, for calibrations from before these models were:
 
 - ``triton``: vLLM's `triton_unified_attention.py` (Apache-2.0), for heads that no other backend
   takes with an 8-bit cache. The query heads of a KV head and some queries make tiles of 16 rows;
@@ -12,10 +14,45 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 
-from tierlab.hwmodels.time.silicon.kernel import Floats
-from tierlab.kernels.ops.table import OpTable
+from tierlab.hwmodels.time.silicon.kernel import Floats, Kernel
+from tierlab.hwmodels.time.silicon.machine import Machine
+from tierlab.hwmodels.time.silicon.uneven import longest
+from tierlab.kernels.ops.table import OPS, OpTable
+
+
+def anywhere(ops: OpTable, machine: Machine) -> bool:
+    """Say that a model holds for all shapes on all GPUs."""
+    return True
+
+
+@dataclass(frozen=True)
+class Named:
+    """Models of kernels that a word in their name tells.
+
+    Attributes
+    ----------
+    mark
+        The word.
+    models
+        One for each operation.
+    runs
+        (ops, machine) -> whether the models hold there.
+    """
+
+    mark: str
+    models: tuple[Kernel, ...]
+    runs: Callable[[OpTable, Machine], bool] = anywhere
+
+
+def longest_of(ops: OpTable) -> Floats:
+    """Return the keys of each decode batch's longest sequence, of chunks of each, float64[n]."""
+    return np.where(ops.op == OPS.index("decode_attention"), longest(ops), ops["kv_len"])
+
 
 TRITON, FLASH4 = "triton", "flash4"
 MARKS = {TRITON: "triton_attn", FLASH4: "_fa4"}

@@ -11,9 +11,11 @@ from tierlab.hwmodels.time.silicon.decode import DECODE
 from tierlab.hwmodels.time.silicon.elementwise import ELEMENTWISE
 from tierlab.hwmodels.time.silicon.gemm import GEMM
 from tierlab.hwmodels.time.silicon.kernel import Kernel
-from tierlab.hwmodels.time.silicon.measured import KernelKey
+from tierlab.hwmodels.time.silicon.machine import Machine
+from tierlab.hwmodels.time.silicon.measured import Measured
 from tierlab.hwmodels.time.silicon.mla import MLA_DECODE, MLA_PREFILL
 from tierlab.hwmodels.time.silicon.moe import BATCHED_GEMM, GROUPED_GEMM
+from tierlab.hwmodels.time.silicon.named import Named
 from tierlab.hwmodels.time.silicon.prefill import PREFILL
 from tierlab.hwmodels.time.silicon.recurrent import RECURRENT_DECODE, RECURRENT_PREFILL
 from tierlab.kernels.ops.table import OPS, OpTable
@@ -28,11 +30,11 @@ KERNELS: dict[str, Kernel] = {kernel.op: kernel for kernel in _PLAIN} | {
     "batched_gemm": BATCHED_GEMM,
 }
 """Operation, or variant of one -> its model. What is not here is left to the roofline."""
-NAMED: dict[str, dict[str, Kernel]] = {
-    flash4.MARK: {k.op: k for k in (flash4.DECODE, flash4.PREFILL)},
-    unified.MARK: {k.op: k for k in (unified.DECODE, unified.PREFILL)},
-}
-"""What a kernel's name holds -> models of its own, by operation: they know no other schedule."""
+NAMED = (
+    Named(flash4.MARK, (flash4.DECODE, flash4.PREFILL), flash4.runs),
+    Named(unified.MARK, (unified.DECODE, unified.PREFILL)),
+)
+"""Kernels that their name tells: no schedule of the operation's plain model is theirs."""
 VARIANTS = {
     "decode_attention": "mla_decode",
     "prefill_attention": "mla_prefill",
@@ -41,16 +43,23 @@ VARIANTS = {
 """Operation -> the variant that other kernels run; `is_variant` says which rows."""
 
 
-def model_of(key: KernelKey) -> Kernel:
+def model_of(measured: Measured, machine: Machine) -> Kernel:
     """Return the model that a kernel's times are fitted to."""
-    own = (models for mark, models in NAMED.items() if mark in key.kernel and key.op in models)
-    return next(own, KERNELS)[key.op]
+    for named in NAMED:
+        own = {kernel.op: kernel for kernel in named.models}
+        if named.mark in measured.key.kernel and measured.key.op in own:
+            return own[measured.key.op] if named.runs(measured.ops, machine) else _plain(measured)
+    return _plain(measured)
+
+
+def _plain(measured: Measured) -> Kernel:
+    return KERNELS[measured.key.op]
 
 
 def model_with(op: str, schedule: str) -> Kernel:
-    """Return the model of an operation that knows a schedule; the plain one if none does."""
-    own = (models[op] for models in NAMED.values() if op in models)
-    return next((model for model in own if schedule in model.schedules), KERNELS[op])
+    """Return the model of an operation that knows a schedule; the plain one if no other does."""
+    own = (kernel for named in NAMED for kernel in named.models if kernel.op == op)
+    return next((kernel for kernel in own if schedule in kernel.schedules), KERNELS[op])
 
 
 def is_variant(ops: OpTable) -> NDArray[np.bool_]:

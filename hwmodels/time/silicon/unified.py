@@ -34,7 +34,7 @@ from tierlab.hwmodels.time.silicon.kernel import (
     soft_max,
 )
 from tierlab.hwmodels.time.silicon.machine import Machine
-from tierlab.hwmodels.time.silicon.uneven import longest as longest_of
+from tierlab.hwmodels.time.silicon.named import longest_of
 from tierlab.kernels.ops.attention import visible_keys, visible_pairs
 from tierlab.kernels.ops.table import DTYPE_BYTES, OpTable
 
@@ -43,30 +43,34 @@ MARK = "triton_attn"
 """What the names of these kernels hold."""
 ROWS = 16.0
 KEYS, KEYS_OF_SEGMENTS = 32.0, 16.0
-"""Of one step."""
+"""Of one step; of segments with 8-bit queries 32 as well."""
+WIDE = 256.0
+"""Columns of a step as its cost is stated: the next power of two over heads 192 wide."""
 SEGMENTS, MOST_TILES = 16.0, 128.0
 BLOCKS = 4.0
 """Tokens that an SM stores at once in an 8-bit cache, whatever their heads: an assumption, by the
 public times (2026-11-21)."""
 
 PARAMETERS: dict[str, Parameter] = {
-    "launch_us": Parameter(5.0, 0.5, 60.0, "before any work, us"),
+    "launch_us": Parameter(4.5, 0.5, 60.0, "before any work, us"),
     "wide_us": Parameter(0.1, 1e-3, 10.0, "per doubling of the CTAs that the SMs share, us"),
-    "cta": Parameter(3000.0, 10.0, 80000.0, "of an SM, a CTA's start and end, cycles"),
-    "ended": Parameter(500.0, 1.0, 20000.0, "of an SM, a CTA that ends at once, cycles"),
-    "step": Parameter(1500.0, 10.0, 40000.0, "of an SM, 16 rows and 32 keys, cycles"),
+    "cta": Parameter(2000.0, 10.0, 80000.0, "of an SM, a CTA's start and end, cycles"),
+    "ended": Parameter(700.0, 1.0, 20000.0, "of an SM, a CTA that ends at once, cycles"),
+    "step": Parameter(1850.0, 10.0, 40000.0, "of an SM, 16 rows and 32 keys, cycles"),
     "wait": Parameter(2500.0, 10.0, 40000.0, "of a CTA, the same, cycles"),
-    "half_step": Parameter(1000.0, 10.0, 40000.0, "of an SM, 16 rows and 16 keys, cycles"),
+    "half_step": Parameter(900.0, 10.0, 40000.0, "of an SM, 16 rows and 16 keys, cycles"),
     "half_wait": Parameter(1300.0, 10.0, 40000.0, "of a CTA, the same, cycles"),
     "far": Parameter(0.15, 1e-3, 2.0, "of a CTA, more where keys are not in L2, 1"),
-    "fill": Parameter(800.0, 1.0, 20000.0, "of an SM, a segment of several steps, cycles"),
-    "bare": Parameter(800.0, 1.0, 20000.0, "of an SM, a segment outside the window, cycles"),
+    "scatter": Parameter(3.0, 0.01, 12.0, "CTAs beyond the mean, of the root, behind a window, 1"),
+    "fill": Parameter(1000.0, 1.0, 20000.0, "of an SM, a segment of several steps, cycles"),
+    "bare": Parameter(1500.0, 1.0, 20000.0, "of an SM, a segment outside the window, cycles"),
     "few": Parameter(2.5, 0.1, 9.0, "CTAs an SM to which one has as many as it may, 1"),
     "crowd": Parameter(4.0, 1.02, 9.0, "how well CTAs of an SM overlap: a norm, 1"),
-    "reduce_us": Parameter(1.0, 0.01, 20.0, "the pass that reduces segments, us"),
-    "reduced": Parameter(500.0, 1.0, 20000.0, "of an SM, a token and head of that, cycles"),
+    "reduce_us": Parameter(2.5, 0.01, 20.0, "the pass that reduces segments, us"),
+    "reduced": Parameter(10.0, 1.0, 20000.0, "of an SM, a token and head of that, cycles"),
     "tail": Parameter(0.5, 0.01, 2.0, "of the longest tile, what the last SM adds, 1"),
-    "store_us": Parameter(1.0, 0.01, 30.0, "a wave of tokens stored in the cache first, us"),
+    "store_us": Parameter(2.5, 0.01, 30.0, "a wave of tokens stored in the cache first, us"),
+    "stored": Parameter(0.5, 0.01, 20.0, "traffic of that, 1"),
     "store": Parameter(1.0, 0.02, 20.0, "traffic of that, where it does not fit in L2, 1"),
     "miss_us": Parameter(2.0, 0.01, 30.0, "once the inputs do not fit in L2, us"),
     "hbm_eff": Parameter(0.85, 0.3, 1.05, "of the memory's bandwidth, 1"),
@@ -115,9 +119,16 @@ def rows(ops: OpTable) -> Floats:
     return found
 
 
+def _wide(ops: OpTable) -> Floats:
+    """Return the columns of a tile, padded to a power of two, float64[n]."""
+    found: Floats = np.exp2(np.ceil(np.log2(ops["head_dim"])))
+    return found
+
+
 def _grid(ops: OpTable) -> _Grid:
     cut = segments(ops)
-    keys = np.where(cut > 1, KEYS_OF_SEGMENTS, KEYS)
+    half = (cut > 1) & (DTYPE_BYTES[ops.dtype] >= 2.0)
+    keys = np.where(half, KEYS_OF_SEGMENTS, KEYS)
     span = np.maximum(np.floor(rows(ops) * ops["kv_heads"] / ops["heads"]), 1.0)
     tiles = ops["batch"] * np.ceil(ops["q_len"] / span) * ops["kv_heads"]
     slots = (np.floor(ops["batch"] * ops["q_len"] / span) + ops["batch"]) * ops["kv_heads"]
@@ -147,10 +158,11 @@ def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
     """Return the time of each call, float64[n]."""
     grid = _grid(ops)
     memory = _memory_s(ops, machine, grid, p)
-    work = soft_max(_busy_s(machine, grid, memory.miss, p), memory.busy, p["power"])
+    pace = _wide(ops) / WIDE
+    work = soft_max(_busy_s(machine, grid, memory.miss, pace, p), memory.busy, p["power"])
     work = work * (1.0 + p["heat"] * (1.0 - np.exp(-work / (p["heat_ms"] * 1e-3))))
     stored = ops["batch"] * ops["q_len"] * ops["kv_heads"] * ops["head_dim"] * 6.0
-    work = work + p["store"] * memory.miss * stored / machine.bytes_per_s
+    work = work + (p["stored"] + p["store"] * memory.miss) * stored / machine.bytes_per_s
     tokens = ops["batch"] * ops["q_len"] / (BLOCKS * machine.sms)
     start_us = p["launch_us"] + p["store_us"] * tokens
     start_us = start_us + p["miss_us"] * memory.miss
@@ -159,13 +171,17 @@ def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
     return total
 
 
-def _busy_s(machine: Machine, grid: _Grid, miss: Floats, p: Values) -> Floats:
-    step = np.where(grid.cut > 1, p["half_step"], p["step"])
-    wait = np.where(grid.cut > 1, p["half_wait"], p["wait"]) * (1.0 + p["far"] * miss)
+def _busy_s(machine: Machine, grid: _Grid, miss: Floats, pace: Floats, p: Values) -> Floats:
+    step = np.where(grid.cut > 1, p["half_step"], p["step"]) * pace
+    wait = np.where(grid.cut > 1, p["half_wait"], p["wait"]) * pace * (1.0 + p["far"] * miss)
     on_sm = np.maximum(grid.ctas / machine.sms, 1.0)
     slots = (grid.ctas + grid.bare + grid.ended) / machine.sms
     uneven = np.minimum(1.0, (p["few"] / slots) ** 2)
+    two = (grid.ctas <= machine.sms) & (slots <= 2.0)
+    uneven = np.where(two, 1.0, uneven)
     fullest = np.where(slots <= 1.0, 1.0, on_sm + uneven * (np.ceil(slots) - on_sm))
+    scattered = (1.0 - uneven) * (grid.bare > 0) * np.sqrt(grid.ctas / machine.sms)
+    fullest = fullest + p["scatter"] * scattered
     alone = grid.longest * wait
     unlike = np.minimum(4.0 * (1.0 - grid.mean / grid.longest), 1.0) * (grid.cut <= 1)
     last = unlike * p["tail"] * alone * (1.0 - 1.0 / on_sm)
@@ -197,8 +213,7 @@ def _memory_s(ops: OpTable, machine: Machine, grid: _Grid, p: Values) -> _Memory
     row = 2.0 * dim * DTYPE_BYTES[ops.kv_dtype]
     cached = ops["batch"] * ops["kv_heads"] * visible_keys(ops) * row
     outputs = ops["batch"] * ops["q_len"] * ops["heads"]
-    wide = np.exp2(np.ceil(np.log2(dim)))
-    partial = np.where(grid.cut > 1, outputs * SEGMENTS * wide * 4.0, 0.0)
+    partial = np.where(grid.cut > 1, outputs * SEGMENTS * _wide(ops) * 4.0, 0.0)
     moved = cached + outputs * dim * 4.0 + partial
     given = ops["batch"] * ops["q_len"] * ops["kv_heads"] * dim * 4.0
     miss = miss_share(moved + given, p["l2_share"] * machine.l2_bytes, p["l2_sharp"])
