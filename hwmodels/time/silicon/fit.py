@@ -123,7 +123,7 @@ def fit_parameters(
         No schedule led to a minimum.
     """
     few = _drawn(parts, FOR_SCHEDULE, seed)
-    names = [s for s in kernel.schedules if _may_run(kernel, s, parts)]
+    names = [s for s in kernel.schedules if may_run(kernel, s, parts)]
     tried = {s: minimise(kernel, few, s, _TRIAL_STEPS) for s in names}
     left = sorted(tried, key=lambda s: tried[s][1])[: kernel.finalists]
     drawn = _drawn(parts, FOR_PARAMETERS, seed)
@@ -135,7 +135,7 @@ def fit_parameters(
     return schedule, found[schedule][0]
 
 
-def _may_run(kernel: Kernel, schedule: str, parts: list[tuple[Measured, Machine]]) -> bool:
+def may_run(kernel: Kernel, schedule: str, parts: list[tuple[Measured, Machine]]) -> bool:
     """Say whether to try a schedule: an engine's kernel only on the GPUs that it runs on.
 
     vLLM's tiles of 8-bit products say nothing of wider ones; some kernels only their name tells.
