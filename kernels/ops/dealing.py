@@ -20,8 +20,8 @@ from tierlab.kernels.ops.routing import UNIFORM
 Floats = NDArray[np.float64]
 HEIGHTS = np.array([8.0, 16.0, 32.0, 48.0, 64.0, 128.0, 256.0])
 """Tiles that power laws are counted in."""
-_FAR, _TERMS = 4.5, 7
-"""Standard deviations that are counted, and the tiles between them where tiles matter."""
+_FAR = 4.5
+"""Standard deviations that are counted."""
 _DRAWS = 8192
 """Weights drawn for one number of tokens: 32 times 256 experts."""
 _MOST_TOKENS = 2.0**22
@@ -48,7 +48,12 @@ def experts_read(tokens: Floats, experts: Floats, top_k: Floats, routing: Floats
 
 
 def tiles_filled(
-    tokens: Floats, experts: Floats, top_k: Floats, routing: Floats, height: Floats
+    tokens: Floats,
+    experts: Floats,
+    top_k: Floats,
+    routing: Floats,
+    height: Floats,
+    read: Floats | None = None,
 ) -> Floats:
     """Return the tiles of `height` rows that all experts' rows fill, in the mean, float64[n].
 
@@ -58,9 +63,11 @@ def tiles_filled(
         float64[n].
     height
         float64[n], of `HEIGHTS` where the routing is a power law.
+    read
+        `experts_read` of the same, where it is known.
     """
-    routed, read = tokens * top_k, experts_read(tokens, experts, top_k, routing)
-    found: Floats = read * np.ceil(routed / (read * height))
+    read = experts_read(tokens, experts, top_k, routing) if read is None else read
+    found: Floats = read * np.ceil(tokens * top_k / (read * height))
     uniform, skewed = np.flatnonzero(routing == UNIFORM), routing > UNIFORM
     if len(uniform):
         chance = np.minimum(top_k / np.maximum(experts, 1.0), 1.0)[uniform]
@@ -83,12 +90,14 @@ def _more_tiles(tokens: Floats, chance: Floats, height: Floats) -> Floats:
     counted = (deviation <= height / 2.0) & (mean + _FAR * deviation >= height)
     if not counted.any():
         return found
-    tokens, chance, height = tokens[counted], chance[counted], height[counted]
-    first = np.maximum(np.floor((mean - _FAR * deviation)[counted] / height), 1.0)
-    more = first - 1.0
-    for j in range(_TERMS):
-        more += _over(tokens, chance, (first + j) * height)
-    found[counted] = more
+    rows = np.flatnonzero(counted)
+    first = np.maximum(np.floor((mean - _FAR * deviation)[rows] / height[rows]), 1.0)
+    last = (mean + _FAR * deviation)[rows] / height[rows]
+    found[rows] = first - 1.0
+    while len(rows):
+        found[rows] += _over(tokens[rows], chance[rows], first * height[rows])
+        left = first + 1.0 <= last
+        rows, first, last = rows[left], first[left] + 1.0, last[left]
     return found
 
 

@@ -25,7 +25,8 @@ _DTYPES = "none, fp32, bf16, fp16, fp8, int8, fp4, int4"
 op (text: {_OPS}); dtype and kv_dtype (text: {_DTYPES}; of a gemm, kv_dtype is the stored
 weights'; fp8 attention means kv_dtype = fp8); batch, q_len, kv_len (keys that the last query
 sees, itself included), kv_len_spread, heads, kv_heads, head_dim, v_head_dim, window, latent_rank,
-experts, top_k, state_size, m, n, k, devices, bytes; framework and kernel (text: of the
+experts, top_k, routing (of tokens to experts: 0 even, 1 uniform, over 1 and up to 3 the exponent
+of a power law), state_size, m, n, k, devices, bytes; framework and kernel (text: of the
 calibration, null for its default, which the output names).
 
 \b

@@ -125,7 +125,7 @@ def fit_parameters(
     few, drawn = (_drawn(parts, count, seed) for count in (FOR_START, FOR_PARAMETERS))
     found: list[tuple[float, str, dict[str, float]]] = []
     for schedule in kernel.schedules:
-        if _may_run(kernel, schedule, parts):
+        if may_run(kernel, schedule, parts):
             near, *_ = minimise(kernel, few, schedule, _TRIAL_STEPS)
             values, cost, converged = minimise(kernel, drawn, schedule, MOST_STEPS, near)
             found += [(cost, schedule, values)] if converged else []
@@ -134,7 +134,7 @@ def fit_parameters(
     return min(found, key=lambda one: one[0])[1:]
 
 
-def _may_run(kernel: Kernel, schedule: str, parts: list[tuple[Measured, Machine]]) -> bool:
+def may_run(kernel: Kernel, schedule: str, parts: list[tuple[Measured, Machine]]) -> bool:
     """Say whether to try a schedule: an engine's kernel only on the GPUs that it runs on.
 
     vLLM's tiles of 8-bit products say nothing of wider ones; some kernels only their name tells,

@@ -34,7 +34,8 @@ def features(
     moved = routed * (k * DTYPE_BYTES[ops.dtype] + n * output_bytes(ops))
     stored: Floats = weights * weight_bytes(ops)
     taken = tiles(ops, machine, schedule, rows, of.inner)
-    return {
+    stacked, spread = high(ops, rows, touched, taken.height), touched / machine.sms
+    found = {
         **_logs(ops, of),
         "rows": np.log2(rows),
         "read": np.log2(weights),
@@ -47,13 +48,15 @@ def features(
         "weights_share": stored / (stored + moved),
         "compute_share": 2.0 * rows * weights / peaks / whole_s,
         "n_up": rounding(n / WIDTH),
-        **_tilings(ops, schedule, taken, touched, rows, machine.sms, n),
-        "up_out": rounding(
-            touched
-            / machine.sms
-            * (high(ops, rows, touched, taken.height) * np.ceil(k / taken.width))
-        ),
+        "tile_rows": np.log2(taken.height),
+        "tile_columns": np.log2(taken.width),
+        **_tiling("", taken, stacked, spread, rows, n),
     }
+    for height in () if schedule in VLLM else HEIGHTS:
+        one = Tiles(np.full(len(ops), height), np.full(len(ops), WIDTH))
+        others = high(ops, rows, touched, one.height)
+        found |= _tiling(f"{height:.0f}", one, others, spread, rows, n)
+    return found | {"up_out": rounding(spread * (stacked * np.ceil(k / taken.width)))}
 
 
 def _logs(ops: OpTable, of: Layer) -> Mapping[str, Floats]:
@@ -84,18 +87,10 @@ def _even(width: Floats) -> Floats:
     return found
 
 
-def _tilings(
-    ops: OpTable, schedule: str, taken: Tiles, touched: Floats, rows: Floats, sms: float, n: Floats
-) -> Mapping[str, Floats]:
-    """Return waves, tails and padding, of the tiles that are taken; of each height if unknown."""
-    found = {"tile_rows": np.log2(taken.height), "tile_columns": np.log2(taken.width)}
-    of = [("", taken)]
-    if schedule not in VLLM:
-        wide = np.full(len(ops), WIDTH)
-        of += [(f"{h:.0f}", Tiles(np.full(len(ops), h), wide)) for h in HEIGHTS]
-    for name, tile in of:
-        stacked = high(ops, rows, touched, tile.height)
-        waves: Floats = touched / sms * stacked * np.ceil(n / tile.width)
-        found |= {f"up{name}": rounding(waves), f"waves{name}": np.log2(waves)}
-        found[f"rows_up{name}"] = stacked * tile.height / rows
-    return found
+def _tiling(
+    name: str, tile: Tiles, stacked: Floats, spread: Floats, rows: Floats, n: Floats
+) -> dict[str, Floats]:
+    """Return waves, tails and padding, of tiles so many high an expert."""
+    waves: Floats = spread * stacked * np.ceil(n / tile.width)
+    padded = stacked * tile.height / rows
+    return {f"up{name}": rounding(waves), f"waves{name}": np.log2(waves), f"rows_up{name}": padded}

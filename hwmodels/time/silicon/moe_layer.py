@@ -37,7 +37,12 @@ WIDTHS: dict[tuple[int, int], tuple[int, ...]] = {
 (aiconfigurator-core 0.12.0)."""
 UNGATED = ((128, 6), (512, 22))
 """(experts, top-k) of Nemotron 3: squared ReLU, no gate."""
-WHOLE = {"layer": (64.0, 1.0), "marlin_whole": (128.0, 256.0), "trtllm": (256.0, 256.0)}
+WHOLE = {
+    "layer": (64.0, 1.0),
+    "openai": (64.0, 1.0),
+    "marlin_whole": (128.0, 256.0),
+    "trtllm": (256.0, 256.0),
+}
 """Schedule -> what inner and outer widths of MXFP4 weights are made multiples of (vLLM 0.24.0,
 ``fused_moe/oracle/mxfp4.py``)."""
 ALONE = ("padded", "packed")

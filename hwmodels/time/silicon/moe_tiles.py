@@ -38,6 +38,9 @@ MARLIN = ((7.2, 8.0), (14.4, 16.0), (28.8, 32.0), (43.2, 48.0), (np.inf, 64.0))
 """Rows that an expert gets in the mean, of all experts, up to which a height serves."""
 TRTLLM = ((8.0, 8.0), *ROWS[:-1], (np.inf, 128.0))
 """As `MARLIN`, of TensorRT-LLM's kernels: the next power of 2 (``calculate_tile_tokens_dim``)."""
+WIDE = 256.0
+"""Of OpenAI's Triton kernel for 4-bit floats, whose heights are `ROWS` by the mean, rounded down
+(``triton_kernels/matmul_ogs_details/opt_flags.py``)."""
 NARROW = 64.0
 """Tokens up to which Triton's default is so wide, and no wider."""
 TUNED = {"triton": "bf16", "triton14": "bf16", "blocked": "fp8 by blocks"}
@@ -50,13 +53,14 @@ FAMILIES = {
     "marlin": "marlin",
     "marlin_whole": "marlin",
     "trtllm": "trtllm",
+    "openai": "oaitriton",
     "cutlass": "cutlass",
     "layer": "cutlass",
 }
 """Schedule -> what its kernels' names hold; where a name tells nothing, all are tried."""
 FEW, MANY = (16.0, 32.0), (64.0, 64.0)
 """Height and width by vLLM 0.14, of no more tokens than experts and of more."""
-BY_MEAN = {"marlin": MARLIN, "marlin_whole": MARLIN, "trtllm": TRTLLM}
+BY_MEAN = {"marlin": MARLIN, "marlin_whole": MARLIN, "trtllm": TRTLLM, "openai": ROWS}
 """Schedule -> heights by the rows that an expert gets in the mean."""
 VLLM = (*TUNED, *BY_MEAN)
 """Schedules whose tiles are known."""
@@ -89,6 +93,8 @@ def tiles(ops: OpTable, machine: Machine, schedule: str, rows: Floats, inner: Fl
     wide = np.full(len(ops), WIDTH)
     if schedule in BY_MEAN:
         mean = ops["m"] * ops["top_k"] / np.maximum(ops["experts"], 1.0)
+        if schedule == "openai":
+            return Tiles(_first(np.floor(mean), ROWS), np.full(len(ops), WIDE))
         return Tiles(_first(mean, BY_MEAN[schedule]), wide)
     if schedule == "cutlass":
         return Tiles(wide, wide)
@@ -121,7 +127,7 @@ def high(ops: OpTable, rows: Floats, read: Floats, height: Floats) -> Floats:
     even: Floats = np.ceil(rows / height)
     if not ops["routing"].any():
         return even
-    filled = tiles_filled(ops["m"], ops["experts"], ops["top_k"], ops["routing"], height)
+    filled = tiles_filled(ops["m"], ops["experts"], ops["top_k"], ops["routing"], height, read)
     return np.where(ops["routing"] > 0.0, filled / read, even)
 
 

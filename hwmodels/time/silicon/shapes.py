@@ -16,6 +16,7 @@ from tierlab.hwmodels.time.silicon.model import Silicon
 from tierlab.hwmodels.time.times import SOURCES, Times
 from tierlab.kernels.base.errors import BadInput
 from tierlab.kernels.base.names import near
+from tierlab.kernels.ops.routing import EVEN, MOST, UNIFORM
 from tierlab.kernels.ops.table import COLUMNS, DTYPES, OPS, OpTable
 
 if TYPE_CHECKING:
@@ -102,6 +103,12 @@ def _check(ops: OpTable, where: str) -> None:
         place, row = (int(i[0]) for i in np.nonzero(bad))
         what = f"{COLUMNS[place]} is {ops.values[place, row]:g}"
         raise BadInput(f"{where}: row {row + 1}", what, "a finite number, not negative")
+    routing = ops["routing"]
+    strange = np.flatnonzero(((routing > EVEN) & (routing < UNIFORM)) | (routing > MOST))
+    if len(strange):
+        what = f"routing is {routing[strange[0]]:g}"
+        accepted = f"0 (even), 1 (uniform), or a power law's exponent over 1, up to {MOST:g}"
+        raise BadInput(f"{where}: row {strange[0] + 1}", what, accepted)
     for code in np.unique(ops.op):
         mask = ops.op == code
         for column in NEEDED[EVERY[code]]:

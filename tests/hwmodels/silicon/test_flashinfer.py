@@ -5,7 +5,7 @@ import pytest
 
 from tierlab.hwmodels.catalogue import load_device
 from tierlab.hwmodels.time.silicon import flashinfer
-from tierlab.hwmodels.time.silicon.fit import _may_run
+from tierlab.hwmodels.time.silicon.fit import may_run
 from tierlab.hwmodels.time.silicon.machine import machine_of
 from tierlab.hwmodels.time.silicon.measured import KernelKey, Measured
 from tierlab.hwmodels.time.silicon.registry import KERNELS
@@ -64,5 +64,5 @@ def test_a_kernel_of_that_name_runs_no_other_schedule(kernel, runs):
     key = KernelKey("decode_attention", "bf16", "fp8", "vllm", "1", kernel)
     parts = [(Measured(key, "made", ops, np.array([1e-5, 1e-5])), L40S)]
     assert {
-        s for s in ("fixed", "none", "flashinfer", "flash2") if _may_run(DECODE, s, parts)
+        s for s in ("fixed", "none", "flashinfer", "flash2") if may_run(DECODE, s, parts)
     } == runs

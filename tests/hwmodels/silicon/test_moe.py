@@ -8,6 +8,7 @@ import polars as pl
 import pytest
 
 from tierlab.hwmodels.time.silicon import moe_tiles
+from tierlab.hwmodels.time.silicon.fit import may_run
 from tierlab.hwmodels.time.silicon.measured import KernelKey, Measured
 from tierlab.hwmodels.time.silicon.moe import GROUPED_GEMM
 from tierlab.hwmodels.time.silicon.moe_layer import UNGATED, WIDTHS, inward, layer, padded
@@ -67,10 +68,15 @@ def test_the_shares_of_a_layer_add_up_and_are_two_to_one(schedule, machine):
     [("triton", 32, 16, 64), ("triton", 64, 32, 64), ("triton", 96, 32, 128),
      ("triton", 97, 64, 128), ("triton", 513, 128, 128),
      ("blocked", 64, 16, 128), ("blocked", 65, 64, 128),
-     ("marlin", 115, 8, 128), ("marlin", 116, 16, 128), ("marlin", 16384, 64, 128)],
+     ("marlin", 115, 8, 128), ("marlin", 116, 16, 128), ("marlin", 16384, 64, 128),
+     ("triton14", 128, 16, 32), ("triton14", 129, 64, 64),
+     ("openai", 271, 16, 256), ("openai", 272, 32, 256), ("openai", 16384, 128, 256)],
 )  # fmt: skip
 def test_tiles_are_vllms_defaults_where_none_were_tuned(schedule, tokens, height, width, machine):
-    """115 tokens of 8 on 128 experts are 7.19 rows each: under nine tenths of 8."""
+    """115 tokens of 8 on 128 experts are 7.19 rows each: under nine tenths of 8.
+
+    vLLM 0.14 told by tokens and experts, OpenAI's kernel tells by whole rows: 272 are 17 each.
+    """
     ops = products(tokens, inner=1000)
     found = tiles(ops, machine, schedule, np.ones(2), np.full(2, 1000.0))
     assert (found.height.tolist(), found.width.tolist()) == ([height] * 2, [width] * 2)
@@ -109,6 +115,46 @@ def test_padding_is_what_a_hand_counts(machine):
     np.testing.assert_allclose(
         found["up"], np.ceil(128 * 24 / machine.sms) / (128 * 24 / machine.sms)
     )
+
+
+def routed(routing: float, tokens: float) -> OpTable:
+    ops = products(tokens)
+    ops["routing"][:] = routing
+    return ops
+
+
+@pytest.mark.parametrize("schedule", GROUPED_GEMM.schedules)
+def test_experts_that_no_token_visits_are_not_read(schedule, machine):
+    """16 tokens of 8 read 128 of 128 experts, 82.4 if drawn uniformly, about 65 by a power law."""
+    even, uniform, skewed = (
+        GROUPED_GEMM.seconds(routed(r, 16), machine, schedule, START)[0] for r in (0, 1, 1.01)
+    )
+    assert skewed < uniform < even
+    assert uniform / even == pytest.approx(82.4 / 128, abs=0.12)
+
+
+def test_rows_that_are_dealt_unevenly_fill_more_tiles(machine):
+    """256 tokens of 8 are 16 rows an expert: one tile each where even, half have one more."""
+    even, uniform = (
+        GROUPED_GEMM.asked(routed(r, 256), machine, "trtllm", START, np.full(2, 1e-3))["rows_up"][0]
+        for r in (0, 1)
+    )
+    assert even == pytest.approx(1.0)
+    assert uniform == pytest.approx(1.44, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "tried"),
+    [("x_triton_tritonexperts", {"triton", "blocked"}), ("vllm_fused_moe", {"triton14"}),
+     ("a_cutlass_b", {"cutlass", "layer"}), ("marlinexperts", {"marlin", "marlin_whole"}),
+     ("oaitriton", {"openai"}), ("trtllm", {"trtllm"}), ("my own", {"triton", "layer", "packed"})],
+)  # fmt: skip
+def test_a_kernel_is_fitted_with_the_schedules_of_its_family(kernel, tried, machine):
+    ops = products(16)
+    part = Measured(KernelKey("grouped_gemm", "bf16", "", "x", "1", kernel), "", ops, np.ones(2))
+    names = {s for s in GROUPED_GEMM.schedules if may_run(GROUPED_GEMM, s, [(part, machine)])}
+    known = kernel not in ("my own", "vllm_fused_moe")
+    assert names == tried if known else tried <= names
 
 
 def test_weights_that_fit_l2_are_read_faster(machine):

@@ -188,6 +188,17 @@ def test_what_the_table_lacks_is_the_fallbacks(tmp_path: Path, ops: OpTable) -> 
     assert times.seconds[0] == other.seconds[0]
 
 
+def test_a_table_without_routing_answers_for_any(tmp_path: Path) -> None:
+    head = "op,dtype,kv_dtype,m,n,k,experts,top_k,time_us"
+    text = rows(
+        head, [("grouped_gemm", "bf16", "bf16", m, 64, 64, 8, 2, 5.0 + m) for m in (1, 9, 17, 33)]
+    )
+    shape = {"n": 64, "k": 64, "experts": 8, "top_k": 2}
+    ops = OpTable.build("grouped_gemm", "bf16", "bf16", m=9, routing=[0, 1, 1.2], **shape)
+    times = load(tmp_path, text).predict(ops)
+    np.testing.assert_allclose(times.seconds, 14e-6)
+
+
 def test_mixed_lengths_are_flagged_where_only_equal_ones_were_measured(tmp_path: Path) -> None:
     times = load(tmp_path, decode_table()).predict(decode(4, 1024, kv_len_spread=0.5))
     assert times.source[0] == CALIBRATED

@@ -51,6 +51,16 @@ def test_weight_traffic_follows_the_stored_format(weights: str) -> None:
     assert work.per_step(gemms, 1)[0] == pytest.approx(expected, rel=1e-3)
 
 
+@pytest.mark.parametrize(("routing", "read"), [(None, 128 * (1 - (15 / 16) ** 16)), (0.0, 128)])
+def test_tokens_choose_experts_uniformly_unless_told(routing: float | None, read: float) -> None:
+    model = load_model("Qwen3-30B-A3B")
+    model = model if routing is None else model.routed(routing)
+    work = dense_work(model, "bf16", 1, 16, 0)
+    grouped = work.ops.take(rows(work, "grouped_gemm"))
+    weights = traffic_bytes(grouped) - 2 * 16 * 8 * (grouped["n"] + grouped["k"])
+    assert weights == pytest.approx(2 * read * grouped["n"] * grouped["k"], rel=1e-9)
+
+
 def test_a_large_batch_visits_every_expert() -> None:
     model = load_model("Qwen3-30B-A3B")
     work = dense_work(model, "bf16", 1, 4096, 0)

@@ -23,6 +23,11 @@ SHAPES = {
     "of another kind": ("x.txt", GOOD, "unknown kind"),
     "no norm's width": ("norm.csv", "op,m\nnorm,16\n", "row 1: norm without n"),
     "no state": ("m.csv", "op,heads,head_dim\nmamba_decode,8,64\n", "without state_size"),
+    "no routing": (
+        "e.csv",
+        "op,m,n,k,experts,top_k,routing\ngrouped_gemm,9,64,64,8,2,0.5\n",
+        "routing is 0.5; accepted: 0 (even), 1 (uniform)",
+    ),
     "no devices": ("d.csv", "op,bytes\nall_reduce,1000\n", "without devices"),
 }
 

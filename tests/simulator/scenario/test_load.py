@@ -64,12 +64,21 @@ def test_an_unknown_section_names_a_near_miss(write):
         ("engine.max_num_seqs=many", "engine.max_num_seqs"),
         ("slo.ttft_s=-1", "slo.ttft_s"),
         ("model.weights=bf17", "model.weights"),
+        ("model.expert_routing=zipf", "model.expert_routing"),
+        ("model.expert_routing=0.5", "model.expert_routing"),
         ("seed=-1", "seed"),
         ("workload.arrivals=sometimes", "workload.arrivals"),
     ],
 )
 def test_a_bad_value_names_its_key(write, setting, named):
     assert f"key {named}" in refused(write, GOOD, [setting])
+
+
+@pytest.mark.parametrize(("said", "number"), [("even", 0.0), ("uniform", 1.0), ("1.2", 1.2)])
+def test_a_routing_of_experts_is_a_word_or_an_exponent(write, said, number):
+    made = load_scenario(write(GOOD), [f"model.expert_routing={said}"])
+    assert made.model.expert_routing == number
+    assert load_scenario(write(GOOD)).model.expert_routing == 1.0
 
 
 def test_broken_toml_names_the_line(write):
