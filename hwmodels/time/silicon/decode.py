@@ -8,7 +8,6 @@ A tile is one KV head of one sequence, with up to 64 of its query heads as rows.
   (``num_splits_heuristic``). Elsewhere each query head is a tile, never split;
 - ``fixed``: the same splits, whatever the heads;
 - ``none``: one CTA a tile, whatever the length;
-- ``triton``, ``flash4``: as these kernels do, which only their name tells (`named`);
 - ``flash2``, ``flashinfer``, ``flash3``, ``trtllm``: as the sources of these kernels say
   (`engines`);
 - ``engine``: of these four, what vLLM runs on a machine.
@@ -21,7 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tierlab.hwmodels.time.silicon import engines, flash2, flash3, named
+from tierlab.hwmodels.time.silicon import engines, flash2, flash3
 from tierlab.hwmodels.time.silicon.alone import ALONE, ragged_s
 from tierlab.hwmodels.time.silicon.kernel import (
     ENGINE,
@@ -80,8 +79,6 @@ def _splits(schedule: str, tiles: Floats, blocks: Floats, ops: OpTable, sms: flo
     """Return the CTAs that share a tile."""
     if schedule == "none":
         return np.ones(len(tiles))
-    if schedule in named.MARKS:
-        return named.splits(schedule, ops)
     if schedule == "dynamic":
         return flash3.splits(ops, sms)
     filled = engines.two_ctas(tiles, blocks, sms)
@@ -101,7 +98,6 @@ def _grid(ops: OpTable, machine: Machine, schedule: str) -> engines.Cut:
     if schedule == "grouped":
         tiles = np.where(flash2.packs(ops), tiles, ops["batch"] * ops["heads"])
     wide = flash3.tile(ops)[1] if schedule == "dynamic" else BLOCK
-    wide = named.TRITON_KEYS if schedule == named.TRITON else wide
     blocks = np.ceil(keys / wide) + binds
     return engines.Cut(tiles, blocks, _splits(schedule, tiles, blocks, ops, machine.sms), 1.0)
 
@@ -235,7 +231,7 @@ def features(
 
 DECODE = Kernel(
     "decode_attention",
-    ("dynamic", "grouped", "fixed", "none", *named.MARKS, *engines.NAMES, ENGINE),
+    ("dynamic", "grouped", "fixed", "none", *engines.NAMES, ENGINE),
     PARAMETERS,
     seconds,
     coordinates,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tierlab.hwmodels.time.silicon import dispatch, engines, named
+from tierlab.hwmodels.time.silicon import dispatch, engines
 from tierlab.hwmodels.time.silicon.boost import Boosting
 from tierlab.hwmodels.time.silicon.bytime import ByTime, grow_by_time, rows_of
 from tierlab.hwmodels.time.silicon.fitragged import ALONE, even_rows, fit_ragged
@@ -136,14 +136,12 @@ def fit_parameters(
 def _may_run(schedule: str, parts: list[tuple[Measured, Machine]]) -> bool:
     """Say whether to try a schedule: an engine's kernel only on the GPUs that it runs on.
 
-    vLLM's tiles of 8-bit products say nothing of wider ones; some kernels only their name tells.
+    vLLM's tiles of 8-bit products say nothing of wider ones.
     """
     if schedule == dispatch.SCHEDULE:
         return all(bool((DTYPE_BYTES[m.ops.dtype] < 2.0).all()) for m, _ in parts)
     if schedule == ENGINE:
         return len(parts) > 1
-    if schedule in named.MARKS:
-        return all(named.MARKS[schedule] in m.key.kernel for m, _ in parts)
     run = {engines.engine(machine, eight=engines.narrow(m.ops)) for m, machine in parts}
     return schedule not in engines.NAMES or run == {schedule}
 

@@ -7,7 +7,6 @@ include. A tile is some rows of queries against blocks of keys (`_tile`). The sc
   as FlashAttention 3 does (`flash3`);
 - ``packed_whole``: the same, keys never split;
 - ``heads``: each query head has its own tiles (FlashAttention 2);
-- ``triton``: packed in tiles of 16 rows (`named`);
 - ``flash2``: ``heads`` in tiles of 64 queries, as the splitting kernel has that paged caches take;
 - ``trtllm``: ``heads`` as well, with blocks of 128 keys;
 - ``flash3``, ``flashinfer``: ``packed``; all four with what else their kernels cost (`engines`);
@@ -26,7 +25,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tierlab.hwmodels.time.silicon import engines, flash2, flash3, named
+from tierlab.hwmodels.time.silicon import engines, flash2, flash3
 from tierlab.hwmodels.time.silicon.kernel import (
     ENGINE,
     HEAD_DIMS,
@@ -80,7 +79,7 @@ def _resolved(schedule: str, ops: OpTable, machine: Machine) -> str:
 
 
 _SPLITS = ("packed", "flash3", "flashinfer")
-_PACKED = (*_SPLITS, "packed_whole", named.TRITON)
+_PACKED = (*_SPLITS, "packed_whole")
 
 
 class _Grid(NamedTuple):
@@ -97,8 +96,6 @@ def _tile(ops: OpTable, schedule: str) -> tuple[Floats, Floats]:
     Where heads are not packed: 128 x 128, 64 keys for heads over 64 wide (FlashAttention 2's
     ``flash_fwd_launch_template.h``).
     """
-    if schedule == named.TRITON:
-        return named.triton_rows(ops), np.full(len(ops), named.TRITON_KEYS)
     if schedule in _PACKED:
         return flash3.tile(ops)
     if schedule == "flash2":
@@ -259,7 +256,7 @@ def features(
 
 PREFILL = Kernel(
     "prefill_attention",
-    ("packed", "packed_whole", "heads", named.TRITON, *engines.NAMES, ENGINE),
+    ("packed", "packed_whole", "heads", *engines.NAMES, ENGINE),
     PARAMETERS,
     seconds,
     coordinates,
