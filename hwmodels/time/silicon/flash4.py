@@ -188,7 +188,7 @@ def _attention_s(ops: OpTable, machine: Machine, grid: _Grid, p: Values) -> tupl
 def _combine_s(ops: OpTable, machine: Machine, grid: _Grid, p: Values) -> Floats:
     rows = ops["batch"] * ops["q_len"] * ops["heads"]
     ctas = np.ceil(rows / COMBINED_ROWS) * np.ceil(ops["head_dim"] / COMBINED_COLUMNS)
-    active = np.ceil(np.ceil(ops["kv_len"] / KEYS) / grid.longest)
+    active = np.minimum(np.ceil(np.ceil(ops["kv_len"] / KEYS) / grid.longest), grid.splits)
     partial = rows * ops["head_dim"] * 4.0 * active
     miss = miss_share(partial, machine.l2_bytes, _SHARP)
     moved_s = 2.0 * partial * (miss + (1.0 - miss) / _L2_SPEED) / machine.bytes_per_s
