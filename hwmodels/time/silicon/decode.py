@@ -4,7 +4,6 @@ A tile is one KV head of one sequence, with up to 64 of its query heads as rows.
 
 - ``fixed``: splits that fill two CTAs an SM to 85% (`engines.two_ctas`);
 - ``none``: one CTA a tile, whatever the length;
-- ``triton``, ``flash4``: as these kernels do, which only their name tells (`named`);
 - ``flash2``, ``flashinfer``, ``flash3``, ``trtllm``: as the sources of these kernels say
   (`engines`);
 - ``engine``: of these four, what vLLM runs on a machine.
@@ -17,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tierlab.hwmodels.time.silicon import engines, flash2, flash3, flashinfer, named
+from tierlab.hwmodels.time.silicon import engines, flash2, flash3, flashinfer
 from tierlab.hwmodels.time.silicon.alone import ALONE, ragged_s
 from tierlab.hwmodels.time.silicon.kernel import (
     ENGINE,
@@ -44,6 +43,10 @@ BLOCK = 128.0
 ROWS = 64.0
 """Query heads that one tile holds."""
 MOST_SPLITS = 32.0
+MARKS = {
+    "flash2": "_fa2", "flash3": "_fa3", "flashinfer": flashinfer.MARK, "trtllm": "trtllmdecode"
+}  # fmt: skip
+"""Schedule -> what the names of its kernels hold; where none is told, all are tried."""
 
 PARAMETERS: dict[str, Parameter] = {
     "launch_us": Parameter(6.0, 0.5, 60.0, "before any work, us"),
@@ -73,15 +76,6 @@ PARAMETERS: dict[str, Parameter] = {
 }
 
 
-def _splits(schedule: str, tiles: Floats, blocks: Floats, ops: OpTable, sms: float) -> Floats:
-    """Return the CTAs that share a tile."""
-    if schedule == "none":
-        return np.ones(len(tiles))
-    if schedule in named.MARKS:
-        return named.splits(schedule, ops)
-    return engines.two_ctas(tiles, blocks, sms)
-
-
 def _resolved(schedule: str, ops: OpTable, machine: Machine) -> str:
     return engines.engine(machine, eight=engines.narrow(ops)) if schedule == ENGINE else schedule
 
@@ -93,9 +87,10 @@ def _grid(ops: OpTable, machine: Machine, schedule: str) -> engines.Cut:
         return engines.cut(schedule, ops, machine)
     keys, binds = reach(ops)
     tiles = ops["batch"] * ops["kv_heads"] * np.ceil(ops["heads"] / ops["kv_heads"] / ROWS)
-    wide = named.TRITON_KEYS if schedule == named.TRITON else BLOCK
-    blocks = np.ceil(keys / wide) + binds
-    return engines.Cut(tiles, blocks, _splits(schedule, tiles, blocks, ops, machine.sms), 1.0)
+    blocks = np.ceil(keys / BLOCK) + binds
+    alone = schedule == "none"
+    splits = np.ones(len(ops)) if alone else engines.two_ctas(tiles, blocks, machine.sms)
+    return engines.Cut(tiles, blocks, splits, 1.0)
 
 
 def _ragged(ops: OpTable, machine: Machine, schedule: str) -> tuple[engines.Cut, engines.Cut]:
@@ -230,11 +225,10 @@ def features(
 
 DECODE = Kernel(
     "decode_attention",
-    ("fixed", "none", *named.MARKS, *engines.NAMES, ENGINE),
+    ("fixed", "none", *engines.NAMES, ENGINE),
     PARAMETERS,
     seconds,
     coordinates,
     features,
-    named.MARKS,
-    {"flashinfer": flashinfer.MARK},
+    families=MARKS,
 )

@@ -60,7 +60,7 @@ COMBINED_ROWS, COMBINED_COLUMNS = 8.0, 128.0
 
 PARAMETERS: dict[str, Parameter] = {
     "launch_us": Parameter(10.0, 0.5, 60.0, "before any work, us"),
-    "wide_us": Parameter(0.1, 1e-3, 10.0, "per doubling of the CTAs that the SMs share, us"),
+    "wide_us": Parameter(1.5, 1e-3, 10.0, "more where all SMs are busy, us"),
     "queue_us": Parameter(1.0, 1e-3, 10.0, "where CTAs wait for an SM, us"),
     "tile": Parameter(14000.0, 100.0, 80000.0, "a CTA's start and end, cycles"),
     "block": Parameter(5000.0, 100.0, 40000.0, "a block of 64 x 64, cycles"),
@@ -154,7 +154,7 @@ def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
     ctas = grid.tiles * grid.splits
     busy = np.minimum(ctas, machine.sms)
     start_us = start_us + p["queue_us"] * np.maximum(1.0 - machine.sms / ctas, 0.0)
-    start_us = start_us + p["miss_us"] * memory.miss + p["wide_us"] * np.log2(busy)
+    start_us = start_us + p["miss_us"] * memory.miss + p["wide_us"] * busy / machine.sms
     total: Floats = work + start_us * 1e-6 + _combine_s(ops, machine, grid, p)
     return total
 
@@ -188,7 +188,7 @@ def _attention_s(ops: OpTable, machine: Machine, grid: _Grid, p: Values) -> tupl
 def _combine_s(ops: OpTable, machine: Machine, grid: _Grid, p: Values) -> Floats:
     rows = ops["batch"] * ops["q_len"] * ops["heads"]
     ctas = np.ceil(rows / COMBINED_ROWS) * np.ceil(ops["head_dim"] / COMBINED_COLUMNS)
-    active = np.ceil(np.ceil(ops["kv_len"] / KEYS) / grid.longest)
+    active = np.minimum(np.ceil(np.ceil(ops["kv_len"] / KEYS) / grid.longest), grid.splits)
     partial = rows * ops["head_dim"] * 4.0 * active
     miss = miss_share(partial, machine.l2_bytes, _SHARP)
     moved_s = 2.0 * partial * (miss + (1.0 - miss) / _L2_SPEED) / machine.bytes_per_s

@@ -9,7 +9,6 @@ include. A tile is some rows of queries against blocks of keys (`_tile`). The sc
 - ``heads``: each query head has its own tiles (FlashAttention 2);
 - ``hopper``: FlashAttention 3 as vLLM's fork runs it, tile by tile (`hopper`);
 - ``blackwell``: TensorRT-LLM's kernels likewise (`blackwell`); both count the `call` as a whole;
-- ``triton``: packed in tiles of 16 rows (`named`);
 - ``flash2``: ``heads`` in tiles of 64 queries, as the splitting kernel has that paged caches take;
 - ``trtllm``: ``heads`` as well, with blocks of 128 keys;
 - ``flash3``, ``flashinfer``: ``packed``; all four with what else their kernels cost (`engines`);
@@ -27,7 +26,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tierlab.hwmodels.time.silicon import call, engines, flash2, flash3, hopper, named
+from tierlab.hwmodels.time.silicon import call, engines, flash2, flash3, hopper
 from tierlab.hwmodels.time.silicon.grid import Grid
 from tierlab.hwmodels.time.silicon.kernel import (
     ENGINE,
@@ -84,7 +83,7 @@ def _resolved(schedule: str, ops: OpTable, machine: Machine) -> str:
 
 
 _SPLITS = ("packed", "flash3", "flashinfer")
-_PACKED = (*_SPLITS, "packed_whole", named.TRITON, hopper.NAME)
+_PACKED = (*_SPLITS, "packed_whole", hopper.NAME)
 
 
 @once
@@ -96,8 +95,6 @@ def _tile(ops: OpTable, schedule: str) -> tuple[Floats, Floats]:
     """
     if schedule in call.SCHEDULES:
         return call.tile(schedule, ops)
-    if schedule == named.TRITON:
-        return named.triton_rows(ops), np.full(len(ops), named.TRITON_KEYS)
     if schedule in _PACKED:
         return flash3.tile(ops)
     if schedule == "flash2":
@@ -274,10 +271,10 @@ def features(
 
 PREFILL = Kernel(
     "prefill_attention",
-    ("packed", "packed_whole", "heads", named.TRITON, *call.SCHEDULES, *engines.NAMES, ENGINE),
+    ("packed", "packed_whole", "heads", *call.SCHEDULES, *engines.NAMES, ENGINE),
     PARAMETERS,
     seconds,
     coordinates,
     features,
-    named.MARKS | call.MARKS,
+    call.MARKS,
 )

@@ -84,3 +84,9 @@ def test_longer_never_takes_less_where_splits_are_alike(model, machine):
 def test_ragged_batches_take_as_long_as_their_longest(machine):
     even, ragged = seconds(decodes(batch=4, kv_len=8192, kv_len_spread=[0.0, 3.0]), machine)
     assert ragged > even
+
+
+def test_behind_a_window_the_cache_may_be_as_long_as_it_likes(machine):
+    ops = decodes(batch=4, kv_len=[8192, 131072], window=128)
+    near, far = seconds(ops, machine)
+    assert far == pytest.approx(near, rel=1e-9)
