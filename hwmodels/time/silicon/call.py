@@ -7,7 +7,11 @@ overflow it slow storing as well.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import NamedTuple
+
 import numpy as np
+from numpy.typing import NDArray
 
 from tierlab.hwmodels.time.silicon import blackwell, chunked, hopper
 from tierlab.hwmodels.time.silicon.grid import Grid
@@ -70,23 +74,25 @@ def seconds(schedule: str, ops: OpTable, machine: Machine, p: Values) -> Floats:
     block_s = cut.area * (4.0 * dim / share + p["vector"] / machine.clock_hz)
     compute_s = blocks * block_s * np.where(binds, p["bound_block"], 1.0)
     whole = np.maximum(waves + p["whole"] * (np.ceil(waves) - waves), 1.0)
-    work_s = soft_max(
-        compute_s + _fixed_s(schedule, ops, whole, p), memory_s(ops, machine, p), p["power"]
-    )
+    moved = traffic(schedule, ops, machine, p)
+    busy_s = compute_s + _fixed_s(schedule, ops, whole, binds, p)
+    work_s = soft_max(busy_s, moved.attention_s, p["power"])
     work_s = work_s * (1.0 + p["heat"] * (1.0 - np.exp(-work_s / (p["heat_ms"] * 1e-3))))
     start_us = p["launch_us"] * np.where(ops["q_len"] == 1.0, p["one_query"], 1.0)
     start_us = start_us + p["split_us"] * (cut.splits > 1) + p["window_us"] * binds
     start_us = start_us + p["wide_us"] * np.log2(np.minimum(machine.sms, cut.tiles))
     if schedule == chunked.NAME:
-        work_s = work_s + chunked.merging_s(ops, machine, p)
-    total: Floats = work_s + store_s(schedule, ops, machine, p) + start_us * 1e-6
+        work_s = work_s + chunked.merging_s(ops, machine, cut.splits, p)
+    total: Floats = work_s + moved.store_s + start_us * 1e-6
     return total
 
 
-def _fixed_s(schedule: str, ops: OpTable, waves: Floats, p: Values) -> Floats:
+def _fixed_s(
+    schedule: str, ops: OpTable, waves: Floats, binds: NDArray[np.bool_], p: Values
+) -> Floats:
     """Return what tiles take beside their blocks, s, float64[n]."""
     fixed_ns = by_head_dim(ops["head_dim"], p, "tile") * (1.0 + p["overlap"] * (waves - 1.0))
-    fixed_s = fixed_ns * np.where(reach(ops)[1], p["bound_tile"], 1.0) * 1e-9
+    fixed_s = fixed_ns * np.where(binds, p["bound_tile"] * 1e-9, 1e-9)
     if schedule == hopper.NAME:
         return fixed_s * hopper.less(ops, p) + waves * hopper.gathered_s(ops, p)
     if schedule == blackwell.NAME:
@@ -94,32 +100,36 @@ def _fixed_s(schedule: str, ops: OpTable, waves: Floats, p: Values) -> Floats:
     return fixed_s * chunked.fixed(ops, p)
 
 
-def _byte_s(ops: OpTable, machine: Machine, p: Values) -> Floats:
-    """Return the time of a byte, by how far all that the call touches overflows the L2."""
+def features(ops: OpTable) -> Mapping[str, Floats]:
+    """Return what trees ask beside the tiles: rows of a KV head, and how far heads are from 2^n."""
+    heads = np.log2(ops["heads"])
+    return {
+        "rows": np.log2(ops["q_len"] * ops["heads"] / ops["kv_heads"]),
+        "odd": heads - np.floor(heads),
+    }
+
+
+class Traffic(NamedTuple):
+    """Times of a call's traffic, s, float64[n]: of attention itself, and of storing."""
+
+    attention_s: Floats
+    store_s: Floats
+
+
+def traffic(schedule: str, ops: OpTable, machine: Machine, p: Values) -> Traffic:
+    """Return the times of a call's traffic.
+
+    A byte takes as long as all that the call touches overflows the L2. Queries come as wide as the
+    cache's elements, but FlashInfer's as 16-bit ones.
+    """
     stored = DTYPE_BYTES[ops.kv_dtype]
-    row = ops["batch"] * ops["q_len"] * ops["head_dim"]
-    touched = row * (ops["heads"] * (2.0 + stored) + ops["kv_heads"] * 2.0 * (2.0 + stored))
-    miss = miss_share(touched, p["l2_share"] * machine.l2_bytes, p["l2_sharp"])
-    per_byte: Floats = (miss / p["hbm_eff"] + 1.0 / p["l2_speed"]) / machine.bytes_per_s
-    return per_byte
-
-
-def memory_s(ops: OpTable, machine: Machine, p: Values) -> Floats:
-    """Return the time of the traffic of attention itself, s, float64[n]."""
-    stored, row = DTYPE_BYTES[ops.kv_dtype], ops["batch"] * ops["head_dim"]
-    cached = ops["kv_heads"] * visible_keys(ops) * 2.0 * stored
-    moved = row * (cached + ops["q_len"] * ops["heads"] * (2.0 + stored))
-    total: Floats = moved * _byte_s(ops, machine, p)
-    return total
-
-
-def store_s(schedule: str, ops: OpTable, machine: Machine, p: Values) -> Floats:
-    """Return the time of storing keys and values, s, float64[n]."""
-    token = ops["kv_heads"] * ops["head_dim"]
-    wave = np.where(token >= 512.0, 1.0 + p["store_full"], 1.0)
+    row, token = ops["batch"] * ops["head_dim"], ops["kv_heads"] * ops["head_dim"]
+    ends = ops["q_len"] * ops["heads"] * (2.0 + (2.0 if schedule == chunked.NAME else stored))
+    kept = ops["batch"] * ops["q_len"] * token * (2.0 * (2.0 + stored))
+    miss = miss_share(row * ends + kept, p["l2_share"] * machine.l2_bytes, p["l2_sharp"])
+    byte_s = (miss / p["hbm_eff"] + 1.0 / p["l2_speed"]) / machine.bytes_per_s
+    attention_s = row * (ops["kv_heads"] * visible_keys(ops) * (2.0 * stored) + ends) * byte_s
     rounds = hopper.rounds(ops) if schedule == hopper.NAME else blackwell.rounds(ops)
-    wave = wave + p["store_again"] * rounds
-    moved = ops["batch"] * ops["q_len"] * token * 2.0 * (2.0 + DTYPE_BYTES[ops.kv_dtype])
+    wave = np.where(token >= 512.0, 1.0 + p["store_full"], 1.0) + p["store_again"] * rounds
     waves_s = store_waves(ops, machine) * wave * (p["store_us"] * 1e-6)
-    total: Floats = waves_s + p["store"] * moved * _byte_s(ops, machine, p)
-    return total
+    return Traffic(attention_s, waves_s + p["store"] * kept * byte_s)

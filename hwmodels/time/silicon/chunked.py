@@ -46,9 +46,8 @@ def tile(ops: OpTable) -> tuple[Floats, Floats]:
     return np.where(rows <= 16.0, 16.0, high), np.full(len(ops), KEYS)
 
 
-def chunks(ops: OpTable, sms: float) -> Floats:
-    """Return the parts that keys are cut into, float64[n]."""
-    high, _ = tile(ops)
+def chunks(ops: OpTable, sms: float, high: Floats) -> Floats:
+    """Return the parts that keys are cut into, by the rows of a tile, float64[n]."""
     rows = ops["q_len"] * ops["heads"] / ops["kv_heads"]
     room = np.floor(_CTAS * sms / ops["kv_heads"]) / (ops["batch"] * np.ceil(rows / high))
     seen = np.where(reach(ops)[1], ops["window"] + high - 1.0, np.inf)
@@ -68,12 +67,12 @@ def grid(ops: OpTable, sms: float) -> Grid:
     bound = np.where(binds, (span + ops["window"] + wide - 2.0) / wide, 0.0)
     whole = np.where(per_head > free, np.ceil(bound), np.ceil(ops["kv_len"] / wide))
     blocks = from_first(free, span, past, queries, wide) + (per_head - free) * bound
-    lanes, parts = ops["batch"] * ops["kv_heads"], chunks(ops, sms)
+    lanes, parts = ops["batch"] * ops["kv_heads"], chunks(ops, sms, high)
     longest = np.maximum(np.ceil(whole / parts), 1.0)
     return Grid(lanes * per_head, longest, lanes * blocks, parts, high * wide)
 
 
-def merging_s(ops: OpTable, machine: Machine, p: Values) -> Floats:
+def merging_s(ops: OpTable, machine: Machine, parts: Floats, p: Values) -> Floats:
     """Return the time of merging what chunks wrote, s, float64[n].
 
     A block of 128 threads takes a row at a time, however many chunks up to eight: narrower heads
@@ -81,7 +80,7 @@ def merging_s(ops: OpTable, machine: Machine, p: Values) -> Floats:
     """
     rows = ops["batch"] * ops["q_len"] * ops["heads"] * np.sqrt(128.0 / ops["head_dim"])
     each_s = p["merge_ns"] * 1e-9 / machine.sms
-    return np.where(chunks(ops, machine.sms) > 1.0, rows * each_s, 0.0)
+    return np.where(parts > 1.0, rows * each_s, 0.0)
 
 
 def fixed(ops: OpTable, p: Values) -> Floats:

@@ -213,11 +213,11 @@ def _memory_s(ops: OpTable, machine: Machine, p: Values) -> Floats:
     return total
 
 
-def _parts(ops: OpTable, machine: Machine, schedule: str, p: Values) -> tuple[Floats, Floats]:
-    """Return the times of storing and of attention's traffic, s, both [n]."""
+def _traffic(ops: OpTable, machine: Machine, schedule: str, p: Values) -> call.Traffic:
+    """Return the times of attention's traffic and of storing."""
     if schedule in call.SCHEDULES:
-        return call.store_s(schedule, ops, machine, p), call.memory_s(ops, machine, p)
-    return _store_s(ops, machine, p), _memory_s(ops, machine, p)
+        return call.traffic(schedule, ops, machine, p)
+    return call.Traffic(_memory_s(ops, machine, p), _store_s(ops, machine, p))
 
 
 @once
@@ -243,12 +243,13 @@ def features(
     schedule = _resolved(schedule, ops, machine)
     grid = _grid(ops, machine.sms, schedule, p)
     at = dict(coordinates(ops))
-    store_s, memory_s = _parts(ops, machine, schedule, p)
+    memory_s, store_s = _traffic(ops, machine, schedule, p)
     high, _ = _tile(ops, schedule)
     rows = ops["q_len"] * (ops["heads"] / ops["kv_heads"] if schedule in _PACKED else 1.0)
     waves = grid.tiles * grid.splits / machine.sms
     return {
         **at,
+        **(call.features(ops) if schedule in call.SCHEDULES else {}),
         "batch": np.log2(ops["batch"]),
         "heads": np.log2(ops["heads"]),
         "kv_heads": np.log2(ops["kv_heads"]),
