@@ -134,7 +134,7 @@ def of_tokens(timer: StepTimer, noted: Noted) -> None:
     """Print how far what depends on the tokens of a step is off."""
     tokens = np.array(noted.tokens).astype(np.int64)[:, 0]
     padded = timer.graphs.padded(tokens, False)
-    work = dense_work(timer.model, timer.weights, timer.tp, padded, 0)
+    work = launched(timer.times, dense_work(timer.model, timer.weights, timer.tp, padded, 0))
     own_s = work.per_step(timer.times.predict(work.ops).seconds, len(tokens))
     found = [timer.dense.at(count).sum() for count in tokens.tolist()]
     print(f"{len(tokens):,} steps of {tokens.min():,} to {tokens.max():,} tokens")

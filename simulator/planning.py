@@ -188,7 +188,8 @@ def _dense(
     engine = scenario.engine
     padded = cuda_graphs(engine).padded(tokens, decodes_only)
     weights, tp = scenario.model.weights, engine.tensor_parallel_size
-    return dense_work(parts.model, weights, tp, padded, logits, engine.sampling)
+    work = dense_work(parts.model, weights, tp, padded, logits, engine.sampling)
+    return launched(parts.times, work)
 
 
 def _lasting(parts: Parts, scenario: Scenario, steps: Steps, times: Times) -> dict[str, Any]:

@@ -39,9 +39,9 @@ BIAS_GROUP = 100
 """Measured operations of code i err together as group ``BIAS_GROUP + i``."""
 _WRONG_UNIT = 100.0
 _MIXERS = np.random.default_rng(0).random(len(COLUMNS) + 3)
-_SPREAD, _Q, _KV, _V_DIM, _DIM, _ROUTING = (
+_SPREAD, _Q, _KV, _V_DIM, _DIM, _ROUTING, _EXPERTS = (
     COLUMNS.index(c)
-    for c in ("kv_len_spread", "q_len", "kv_len", "v_head_dim", "head_dim", "routing")
+    for c in ("kv_len_spread", "q_len", "kv_len", "v_head_dim", "head_dim", "routing", "experts")
 )
 """A table that does not tell its routing answers for any."""
 
@@ -134,6 +134,9 @@ class TableModel:
         if _V_DIM in self._exact and _DIM in self._exact:
             v, dim = self._exact.index(_V_DIM), self._exact.index(_DIM)
             values[v] = np.where(values[v] == values[dim], 0.0, values[v])
+        if _EXPERTS in self._exact:
+            place, small = self._exact.index(_EXPERTS), ops.op == OPS.index("elementwise")
+            values[place] = np.where(small, 0.0, values[place])
         stored = np.where(ops.kv_dtype == 0, ops.dtype, ops.kv_dtype)
         return np.vstack([ops.op, ops.dtype, stored, values])
 

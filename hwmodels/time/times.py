@@ -130,8 +130,8 @@ class TimeModel(Protocol):
 class KnowsKernels(Protocol):
     """A time model that knows what one launch, as it was measured, holds."""
 
-    def launched(self, mixing: Work) -> Work:
-        """Return a step's sequence mixing without what the time of its attention includes."""
+    def launched(self, work: Work) -> Work:
+        """Return a step's work without what the time of its attention or experts includes."""
 
     def shared(
         self, prefill: Work, decode: Work, keys: NDArray[np.float64], band: str
@@ -152,9 +152,9 @@ def middles(times: TimeModel, ops: OpTable) -> Times:
     return times.middles(ops) if isinstance(times, KnowsMiddles) else times.predict(ops)
 
 
-def launched(times: TimeModel, mixing: Work) -> Work:
-    """Return the sequence mixing of steps as a time model's launches count it."""
-    return times.launched(mixing) if isinstance(times, KnowsKernels) else mixing
+def launched(times: TimeModel, work: Work) -> Work:
+    """Return work of steps as a time model's launches count it."""
+    return times.launched(work) if isinstance(times, KnowsKernels) else work
 
 
 def origins(times: Times, seconds: NDArray[np.float64]) -> dict[str, float]:

@@ -91,11 +91,13 @@ def _experts(part: Part, moe: Moe, linears: tuple[Linear, ...], m: Tokens) -> No
     router, up, down, *shared = linears
     hidden = down.n
     part.gemm(router, m)
-    part.elementwise(m, moe.top_k, 2.0 * moe.experts + 8.0 * moe.top_k)
+    inside = {"experts": moe.experts}
+    part.elementwise(m, moe.top_k, 2.0 * moe.experts + 8.0 * moe.top_k, **inside)
     part.grouped(up, m, moe.top_k, moe.routing)
-    part.elementwise(m, moe.top_k * down.k, moe.top_k * _activation_bytes(part, up, down))
+    activation = moe.top_k * _activation_bytes(part, up, down)
+    part.elementwise(m, moe.top_k * down.k, activation, **inside)
     part.grouped(down, m, moe.top_k, moe.routing)
-    part.elementwise(m, hidden, 2.0 * hidden * (moe.top_k + 1))
+    part.elementwise(m, hidden, 2.0 * hidden * (moe.top_k + 1), **inside)
     if shared:
         _dense(part, shared[0], shared[1], m)
         part.elementwise(m, hidden, 6.0 * hidden)

@@ -63,9 +63,15 @@ class Part:
         shape = {"n": linear.n, "k": linear.k, "experts": linear.experts, "top_k": top_k}
         self.rows.add("grouped_gemm", dtype, stored, self.times, m=m, routing=routing, **shape)
 
-    def elementwise(self, m: Array, width: int, row_bytes: float, constant: float = 0.0) -> None:
-        """Add a kernel that moves `row_bytes` for each of m rows, and `constant` a call."""
-        self.add("elementwise", m=m, n=width, bytes=m * row_bytes + constant)
+    def elementwise(
+        self, m: Array, width: int, row_bytes: float, constant: float = 0.0, experts: int = 0
+    ) -> None:
+        """Add a kernel that moves `row_bytes` for each of m rows, and `constant` a call.
+
+        `experts`, where it is a part of a layer of so many: measured times of such layers hold it.
+        """
+        moved = m * row_bytes + constant
+        self.add("elementwise", m=m, n=width, bytes=moved, experts=experts)
 
     def kv_write(self, tokens: Array, elements: int) -> None:
         """Read new keys and values in 16 bits, write them as the cache stores them."""

@@ -24,8 +24,9 @@ def flops(ops: OpTable) -> Floats:
 def traffic_bytes(ops: OpTable) -> Floats:
     """Return routed rows in and out, and the matrices of the experts that are touched."""
     rows, n, k = ops["m"] * ops["top_k"], ops["n"], ops["k"]
+    touched = np.where(rows > 0, experts_touched(ops), 0.0)
     rows_bytes: Floats = rows * (k * DTYPE_BYTES[ops.dtype] + n * output_bytes(ops))
-    return rows_bytes + experts_touched(ops) * n * k * weight_bytes(ops)
+    return rows_bytes + touched * n * k * weight_bytes(ops)
 
 
 def experts_touched(ops: OpTable) -> Floats:

@@ -40,7 +40,7 @@ COLUMNS = (
     "v_head_dim",  # 0: equal to head_dim
     "window",  # 0: none
     "latent_rank",  # MLA in its absorbed form; head_dim then counts latent + rotary
-    "experts",  # experts on this device
+    "experts",  # experts on this device; of an elementwise operation, of the layer it is a part of
     "top_k",  # experts that a token visits, of those on this device, in the mean
     "routing",  # of experts: 0 even, 1 uniform, over 1 a power law's exponent (`ops.routing`)
     "state_size",

@@ -243,7 +243,8 @@ class StepTimer:
 
     def _dense_s(self, tokens: Ints) -> Floats:
         padded = self.graphs.padded(tokens, False)
-        return self._split(dense_work(self.model, self.weights, self.tp, padded, 0), len(tokens))
+        dense = dense_work(self.model, self.weights, self.tp, padded, 0)
+        return self._split(launched(self.times, dense), len(tokens))
 
     @cached_property
     def by_sequences(self) -> tuple[Floats, Floats]:
@@ -255,6 +256,7 @@ class StepTimer:
         padded, most = self.graphs.padded(counts, True), len(counts)
         dense = dense_work(self.model, self.weights, self.tp, padded, 0)
         head = dense_work(self.model, self.weights, self.tp, 0, counts, self.sampling)
+        dense = launched(self.times, dense)
         both = Work.concat([dense, Work(head.ops, head.step + most, head.repeat)])
         rest, sampled = self._split(both, 2 * most).T.reshape(2, most, len(SOURCES))
         return rest + sampled, np.ascontiguousarray(sampled)

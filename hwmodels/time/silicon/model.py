@@ -19,6 +19,7 @@ from tierlab.hwmodels.time.silicon.calibration import ANY_DEVICE, Calibration
 from tierlab.hwmodels.time.silicon.fitted import Fitted, Predicted
 from tierlab.hwmodels.time.silicon.machine import Machine
 from tierlab.hwmodels.time.silicon.measured import SEVERAL
+from tierlab.hwmodels.time.silicon.moe_layer import ALONE
 from tierlab.hwmodels.time.silicon.registry import KERNELS, VARIANTS, is_variant
 from tierlab.hwmodels.time.silicon.repeats import run_starts
 from tierlab.hwmodels.time.silicon.shared import shared_launch, shares, together
@@ -97,20 +98,32 @@ class Silicon:
                 self._answer(out, _span(rows[start : start + _CHUNK]), int(g), ops, bands)
         return out, member
 
-    def launched(self, mixing: Work) -> Work:
-        """Return it without KV writes, where the measured times of its attention include them.
+    def launched(self, work: Work) -> Work:
+        """Return it without what the measured times of its attention and experts include.
 
         Profiles and public tables time an engine's whole attention layer, which writes new keys
-        and values first (`prefill`, `decode`); MLA's time kernels alone.
+        and values first (`prefill`, `decode`); MLA's time kernels alone. Those of experts hold the
+        choice, the activation and the sum (`moe`).
         """
-        ops = mixing.ops
-        attention = ops.take(_ATTENDS[ops.op])
-        if not len(attention) or is_variant(attention).any():
-            return mixing
-        if (self._member(attention) < 0).any():
-            return mixing
-        stays = (ops.op != OPS.index("elementwise")) | (ops.kv_dtype == DTYPES.index("none"))
-        return Work(ops.take(stays), mixing.step[stays], mixing.repeat[stays])
+        ops = work.ops
+        small, goes = ops.op == OPS.index("elementwise"), np.zeros(len(ops), np.bool_)
+        if self._hold(ops, _ATTENDS[ops.op]):
+            goes |= small & (ops.kv_dtype != DTYPES.index("none"))
+        if self._hold(ops, ops.op == OPS.index("grouped_gemm"), ALONE):
+            goes |= small & (ops["experts"] > 0)
+        if not goes.any():
+            return work
+        return Work(ops.take(~goes), work.step[~goes], work.repeat[~goes])
+
+    def _hold(self, ops: OpTable, rows: NDArray[np.bool_], but: tuple[str, ...] = ()) -> bool:
+        """Say whether whole layers were measured of all these rows: not by the schedules `but`."""
+        asked = ops.take(rows)
+        if not len(asked) or is_variant(asked).any():
+            return False
+        members = np.unique(self._member(asked))
+        if members[0] < 0:
+            return False
+        return all(self._members[g].fitted.schedule not in but for g in members)
 
     def shared(
         self, prefill: Work, decode: Work, keys: Floats, band: str

@@ -7,7 +7,7 @@ from tierlab.hwmodels.catalogue import load_device
 from tierlab.hwmodels.time.silicon.make import DATASHEET_FILE, silicon
 from tierlab.hwmodels.time.times import launched
 from tierlab.kernels.models.load import load_model
-from tierlab.kernels.models.step import decode_work, prefill_work
+from tierlab.kernels.models.step import decode_work, dense_work, prefill_work
 from tierlab.kernels.ops.table import OPS
 
 KEYS = np.array([1.0, 64.0, 65.0, 4096.0])
@@ -67,3 +67,17 @@ def test_a_measured_layer_writes_its_keys_itself(model, counts):
         found = launched(times, work)
         assert (found.ops.op == OPS.index("elementwise")).sum() == counts
         assert len(found.ops) == len(found.step) == len(found.repeat) == len(work.ops) - 1 + counts
+
+
+@pytest.mark.parametrize(
+    ("device", "model", "fewer"),
+    [("H200", "Qwen3-30B-A3B", 3), ("H200", "Llama-3.1-8B", 0), ("RTX 4090", "Qwen3-30B-A3B", 0)],
+)
+def test_a_measured_layer_of_experts_holds_choice_activation_and_sum(device, model, fewer):
+    """No calibration of the RTX 4090 has experts: the roofline times their products alone."""
+    times, made = silicon(None, load_device(device, "test"), None, "test"), load_model(model)
+    work = dense_work(made, "bf16", 1, np.array([3, 40]), np.zeros(2))
+    found = launched(times, work)
+    assert len(found.ops) == len(found.step) == len(found.repeat) == len(work.ops) - 2 * fewer
+    left = found.ops.take(found.ops.op == OPS.index("elementwise"))
+    assert left["experts"].any() == (fewer == 0 and made.name == "Qwen3-30B-A3B")

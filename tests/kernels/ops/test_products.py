@@ -46,6 +46,13 @@ def test_experts_touched_is_the_mean_over_all_routings() -> None:
     assert flops(ops)[0] == 2 * tokens * top_k * 8 * 16
 
 
+@pytest.mark.parametrize("routing", [0.0, 1.0, 1.2])
+def test_no_tokens_read_no_experts(routing: float) -> None:
+    shape = {"n": 8, "k": 16, "experts": 4, "top_k": 2}
+    ops = OpTable.build("grouped_gemm", "bf16", "bf16", m=0, routing=routing, **shape)
+    assert traffic_bytes(ops)[0] == 0.0
+
+
 def test_a_token_that_visits_all_experts_reads_all_of_them() -> None:
     ops = OpTable.build("grouped_gemm", "bf16", "bf16", m=1, n=8, k=16, experts=5, top_k=5)
     assert traffic_bytes(ops)[0] == 2 * (5 * (8 + 16) + 5 * 8 * 16)
