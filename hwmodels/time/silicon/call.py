@@ -1,8 +1,8 @@
 """The time of a prefill call as a whole: its tiles, its storing, and the one L2 for both.
 
-For kernels whose tiles are known (`hopper`, `blackwell`, `chunked`). Storing is another kernel of
-the same call, a block of threads a token; all that the call touches shares the L2: inputs that
-overflow it slow storing as well.
+For kernels whose tiles are known (`hopper`, `blackwell`, `chunked`, `flash2`). Storing is another
+kernel of the same call, a block of threads a token; all that the call touches shares the L2: inputs
+that overflow it slow storing as well.
 """
 
 from __future__ import annotations
@@ -39,8 +39,6 @@ MARKS = {
     ADA: "_fa2",
 }
 """Schedule -> what the names of its kernels hold; it is tried for no others."""
-
-
 _ADA_ROWS = 64.0
 
 
