@@ -13,8 +13,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tierlab.hwmodels.time.silicon.grid import Grid
-from tierlab.hwmodels.time.silicon.kernel import Floats, Parameter, Values, reach
+from tierlab.hwmodels.time.silicon.grid import Grid, whole_blocks
+from tierlab.hwmodels.time.silicon.kernel import Floats, Parameter, Values
 from tierlab.kernels.ops.table import OpTable
 
 NAME = "blackwell"
@@ -49,34 +49,7 @@ def tile(ops: OpTable) -> tuple[Floats, Floats]:
 
 def grid(ops: OpTable) -> Grid:
     """Return the tiles of a call and their blocks."""
-    queries, past, high = ops["q_len"], ops["kv_len"] - ops["q_len"], rows(ops)
-    per_head, heads = np.ceil(queries / high), ops["batch"] * ops["heads"]
-    last = np.ceil((np.minimum(high, queries) + past) / KEYS)
-    rising = per_head * last + per_head * (per_head - 1.0) * (high / KEYS / 2.0)
-    over = np.floor((per_head * high - queries) / KEYS) * (per_head > 1)
-    skipped = _skipped(ops, per_head, past)
-    first = np.floor(np.maximum(past + (per_head - 1.0) * high - ops["window"] + 1.0, 0.0) / KEYS)
-    longest = np.ceil(ops["kv_len"] / KEYS) - np.where(reach(ops)[1], first, 0.0)
-    longest = np.maximum(longest, np.where(per_head > 1, _whole(ops), 1.0))
-    ones = np.ones(len(ops))
-    return Grid(heads * per_head, longest, heads * (rising - over - skipped), ones, high * KEYS)
-
-
-def _whole(ops: OpTable) -> Floats:
-    """Return the blocks of a tile in the middle of a sequence behind a window, else 1."""
-    blocks = np.ceil((rows(ops) + ops["window"] - 1.0) / KEYS)
-    return np.where(reach(ops)[1], np.minimum(blocks, np.ceil(ops["kv_len"] / KEYS)), 1.0)
-
-
-def _skipped(ops: OpTable, tiles: Floats, past: Floats) -> Floats:
-    """Return the blocks of a head that its window leaves out, float64[n]."""
-    binds, high = reach(ops)[1], rows(ops)
-    before = np.where(binds, past - ops["window"] + 1.0, -np.inf)
-    start = np.clip(np.ceil(-before / high), 0.0, tiles)
-    many = tiles - start
-    from_first = np.where(many > 0, before + start * high, 0.0)
-    found: Floats = many * np.floor(from_first / KEYS) + many * (many - 1.0) * (high / KEYS / 2.0)
-    return np.where(binds & (many > 0), found, 0.0)
+    return whole_blocks(ops, rows(ops), KEYS)
 
 
 def odd_s(ops: OpTable, p: Values) -> Floats:

@@ -14,7 +14,15 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from tierlab.hwmodels.time.silicon.trees import DEPTH, LEAVES, Bytes, Floats, Forest, binned
+from tierlab.hwmodels.time.silicon.trees import (
+    DEPTH,
+    LEAVES,
+    Bytes,
+    Floats,
+    Forest,
+    as_stored,
+    binned,
+)
 from tierlab.kernels.base.binding import Binder, Compiled
 
 Ints = NDArray[np.int64]
@@ -100,7 +108,7 @@ def _edges(values: Floats) -> Floats:
     known = np.unique(values.round(6))
     if len(known) > BINS:
         known = np.unique(np.quantile(values, np.linspace(0.0, 1.0, BINS), method="nearest"))
-    return (known[1:] + known[:-1]) / 2.0
+    return np.unique(as_stored((known[1:] + known[:-1]) / 2.0))
 
 
 def _leaves(

@@ -14,6 +14,7 @@ from typing import Any
 from tierlab.hwmodels.time.silicon.bytime import ByTime
 from tierlab.hwmodels.time.silicon.calibration_reader import Reader
 from tierlab.hwmodels.time.silicon.fitted import Fitted
+from tierlab.hwmodels.time.silicon.kernel import stored
 from tierlab.hwmodels.time.silicon.packed import Later, pack
 from tierlab.hwmodels.time.silicon.trees import Forest
 from tierlab.kernels.base.errors import BadInput
@@ -23,7 +24,6 @@ FORMAT = "tierlab-calibration-4"
 SHIPPED = Path(__file__).parents[2] / "calibration"
 ANY_DEVICE = "any"
 """Device of constants that were fitted over several architectures, for datasheet predictions."""
-_DIGITS = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,10 +67,10 @@ def _kernel(one: Fitted) -> dict[str, Any]:
         "points": one.points,
         "groups": one.groups,
         "schedule": one.schedule,
-        "parameters": {k: _short(v) for k, v in one.parameters.items()},
-        "p10": [_short(v) for v in one.bands.p10],
-        "p90": [_short(v) for v in one.bands.p90],
-        "ranges": {k: [_short(v) for v in r] for k, r in one.ranges.items()},
+        "parameters": {k: stored(v) for k, v in one.parameters.items()},
+        "p10": [stored(v) for v in one.bands.p10],
+        "p90": [stored(v) for v in one.bands.p90],
+        "ranges": {k: [stored(v) for v in r] for k, r in one.ranges.items()},
         "trees": _by_time(one.trees),
         "spread": _packed(one.bands.spread),
     }
@@ -79,17 +79,13 @@ def _kernel(one: Fitted) -> dict[str, Any]:
 def _by_time(trees: ByTime | None) -> dict[str, Any] | None:
     if trees is None:
         return None
-    cuts = [_short(c * 1e6) for c in trees.cuts_s]
+    cuts = [stored(c * 1e6) for c in trees.cuts_s]
     return {"cuts_us": cuts, "forests": [_packed(f) for f in trees.forests]}
 
 
 def _packed(trees: Forest | Later | None) -> dict[str, Any] | None:
     forest = trees.forest if isinstance(trees, Later) else trees
     return None if forest is None else pack(forest)
-
-
-def _short(value: float) -> float:
-    return float(f"{value:.{_DIGITS}g}")
 
 
 def load(path: Path, where: str, device: str | None = None, *, later: bool = False) -> Calibration:

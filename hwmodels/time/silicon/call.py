@@ -1,8 +1,8 @@
 """The time of a prefill call as a whole: its tiles, its storing, and the one L2 for both.
 
-For kernels whose tiles are known (`hopper`, `blackwell`, `chunked`). Storing is another kernel of
-the same call, a block of threads a token; all that the call touches shares the L2: inputs that
-overflow it slow storing as well.
+For kernels whose tiles are known (`hopper`, `blackwell`, `chunked`, `flash2`). Storing is another
+kernel of the same call, a block of threads a token; all that the call touches shares the L2: inputs
+that overflow it slow storing as well.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tierlab.hwmodels.time.silicon import blackwell, chunked, hopper
-from tierlab.hwmodels.time.silicon.grid import Grid
+from tierlab.hwmodels.time.silicon import blackwell, chunked, flash2, hopper
+from tierlab.hwmodels.time.silicon.grid import Grid, whole_blocks
 from tierlab.hwmodels.time.silicon.kernel import (
     Floats,
     Parameter,
@@ -29,9 +29,17 @@ from tierlab.hwmodels.time.silicon.machine import Machine
 from tierlab.kernels.ops.attention import visible_keys
 from tierlab.kernels.ops.table import DTYPE_BYTES, OpTable
 
-SCHEDULES = (hopper.NAME, blackwell.NAME, chunked.NAME)
-MARKS = {hopper.NAME: "_fa3", blackwell.NAME: "trtllmprefill", chunked.NAME: "fiprefill"}
+ADA = "ada"
+"""FlashAttention 2's splitting kernel (`flash2`): 64 queries of a head, keys never split."""
+SCHEDULES = (hopper.NAME, blackwell.NAME, chunked.NAME, ADA)
+MARKS = {
+    hopper.NAME: "_fa3",
+    blackwell.NAME: "trtllmprefill",
+    chunked.NAME: "fiprefill",
+    ADA: "_fa2",
+}
 """Schedule -> what the names of its kernels hold; it is tried for no others."""
+_ADA_ROWS = 64.0
 
 
 def _both(start: float, low: float, high: float, meaning: str) -> Parameter:
@@ -53,6 +61,8 @@ def tile(schedule: str, ops: OpTable) -> tuple[Floats, Floats]:
     """Return the rows and the keys of a tile, both [n]."""
     if schedule == chunked.NAME:
         return chunked.tile(ops)
+    if schedule == ADA:
+        return np.full(len(ops), _ADA_ROWS), flash2.keys_of_block(ops)
     return hopper.tile(ops) if schedule == hopper.NAME else blackwell.tile(ops)
 
 
@@ -60,6 +70,8 @@ def grid(schedule: str, ops: OpTable, sms: float) -> Grid:
     """Return the tiles of a call and their blocks."""
     if schedule == chunked.NAME:
         return chunked.grid(ops, sms)
+    if schedule == ADA:
+        return whole_blocks(ops, *tile(schedule, ops))
     return hopper.grid(ops, sms) if schedule == hopper.NAME else blackwell.grid(ops)
 
 
@@ -97,7 +109,7 @@ def _fixed_s(
         return fixed_s * hopper.less(ops, p) + waves * hopper.gathered_s(ops, p)
     if schedule == blackwell.NAME:
         return fixed_s + waves * blackwell.odd_s(ops, p)
-    return fixed_s * chunked.fixed(ops, p)
+    return fixed_s * chunked.fixed(ops, p) if schedule == chunked.NAME else fixed_s
 
 
 def features(ops: OpTable) -> Mapping[str, Floats]:
@@ -129,7 +141,8 @@ def traffic(schedule: str, ops: OpTable, machine: Machine, p: Values) -> Traffic
     miss = miss_share(row * ends + kept, p["l2_share"] * machine.l2_bytes, p["l2_sharp"])
     byte_s = (miss / p["hbm_eff"] + 1.0 / p["l2_speed"]) / machine.bytes_per_s
     attention_s = row * (ops["kv_heads"] * visible_keys(ops) * (2.0 * stored) + ends) * byte_s
-    rounds = hopper.rounds(ops) if schedule == hopper.NAME else blackwell.rounds(ops)
+    flat = schedule in (hopper.NAME, ADA)
+    rounds = hopper.rounds(ops) if flat else blackwell.rounds(ops)
     wave = np.where(token >= 512.0, 1.0 + p["store_full"], 1.0) + p["store_again"] * rounds
     waves_s = store_waves(ops, machine) * wave * (p["store_us"] * 1e-6)
     return Traffic(attention_s, waves_s + p["store"] * kept * byte_s)

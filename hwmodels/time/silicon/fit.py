@@ -18,7 +18,7 @@ from tierlab.hwmodels.time.silicon.boost import Boosting
 from tierlab.hwmodels.time.silicon.bytime import ByTime, grow_by_time, rows_of
 from tierlab.hwmodels.time.silicon.fitragged import ALONE, even_rows, fit_ragged
 from tierlab.hwmodels.time.silicon.fitted import Bands, Fitted, stratum
-from tierlab.hwmodels.time.silicon.kernel import ENGINE, Kernel
+from tierlab.hwmodels.time.silicon.kernel import ENGINE, Kernel, stored
 from tierlab.hwmodels.time.silicon.machine import Machine
 from tierlab.hwmodels.time.silicon.measured import Measured
 from tierlab.hwmodels.time.silicon.registry import model_of
@@ -117,6 +117,8 @@ def fit_parameters(
 ) -> tuple[str, dict[str, float]]:
     """Return the schedule that fits best and its parameters; of several devices, one set for all.
 
+    Parameters are those that a file will hold, so that trees grow over what they will be asked.
+
     Raises
     ------
     NotConverged
@@ -131,7 +133,8 @@ def fit_parameters(
             found += [(cost, schedule, values)] if converged else []
     if not found:
         raise NotConverged(kernel.op)
-    return min(found, key=lambda one: one[0])[1:]
+    _, best, values = min(found, key=lambda one: one[0])
+    return best, {name: stored(value) for name, value in values.items()}
 
 
 def may_run(kernel: Kernel, schedule: str, parts: list[tuple[Measured, Machine]]) -> bool:

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tierlab.hwmodels.time.silicon.kernel import Floats
+from tierlab.hwmodels.time.silicon.kernel import Floats, reach
+from tierlab.kernels.ops.table import OpTable
 
 
 class Grid(NamedTuple):
@@ -46,3 +47,40 @@ def from_first(tiles: Floats, span: Floats, past: Floats, end: Floats, wide: Flo
     before = wide * (last * (last + 1.0) - first * (first + 1.0)) / 2.0 - past * part
     missed = before / span - part * (1.0 - step / span) / 2.0
     return np.where(tiles > 0, tiles * (last + 1.0) - missed, 0.0)
+
+
+def whole_blocks(ops: OpTable, high: Floats, keys: Floats | float) -> Grid:
+    """Return a call's tiles of one head: `high` queries, blocks that begin at multiples of `keys`.
+
+    A tile starts with the block in which the window of its first query begins.
+    """
+    queries, past = ops["q_len"], ops["kv_len"] - ops["q_len"]
+    per_head, heads = np.ceil(queries / high), ops["batch"] * ops["heads"]
+    last = np.ceil((np.minimum(high, queries) + past) / keys)
+    rising = per_head * last + per_head * (per_head - 1.0) * (high / keys / 2.0)
+    over = np.floor((per_head * high - queries) / keys) * (per_head > 1)
+    skipped = _skipped(ops, per_head, past, high, keys)
+    first = np.floor(np.maximum(past + (per_head - 1.0) * high - ops["window"] + 1.0, 0.0) / keys)
+    longest = np.ceil(ops["kv_len"] / keys) - np.where(reach(ops)[1], first, 0.0)
+    longest = np.maximum(longest, np.where(per_head > 1, _whole(ops, high, keys), 1.0))
+    ones = np.ones(len(ops))
+    return Grid(heads * per_head, longest, heads * (rising - over - skipped), ones, high * keys)
+
+
+def _whole(ops: OpTable, high: Floats, keys: Floats | float) -> Floats:
+    """Return the blocks of a tile in the middle of a sequence behind a window, else 1."""
+    blocks = np.ceil((high + ops["window"] - 1.0) / keys)
+    return np.where(reach(ops)[1], np.minimum(blocks, np.ceil(ops["kv_len"] / keys)), 1.0)
+
+
+def _skipped(
+    ops: OpTable, tiles: Floats, past: Floats, high: Floats, keys: Floats | float
+) -> Floats:
+    """Return the blocks of a head that its window leaves out, float64[n]."""
+    binds = reach(ops)[1]
+    before = np.where(binds, past - ops["window"] + 1.0, -np.inf)
+    start = np.clip(np.ceil(-before / high), 0.0, tiles)
+    many = tiles - start
+    from_first = np.where(many > 0, before + start * high, 0.0)
+    found: Floats = many * np.floor(from_first / keys) + many * (many - 1.0) * (high / keys / 2.0)
+    return np.where(binds & (many > 0), found, 0.0)

@@ -158,3 +158,8 @@ def store_waves(ops: OpTable, machine: Machine) -> Floats:
     threads = np.minimum(ops["kv_heads"] * ops["head_dim"], 512.0)
     waves: Floats = ops["batch"] * ops["q_len"] * threads / (THREADS * machine.sms)
     return waves
+
+
+def stored(value: float) -> float:
+    """Return a number as calibration files hold it: five digits."""
+    return float(f"{value:.5g}")

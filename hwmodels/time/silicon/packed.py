@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tierlab.hwmodels.time.silicon.trees import DEPTH, LEAVES, Floats, Forest, Rows
+from tierlab.hwmodels.time.silicon.trees import DEPTH, LEAVES, Floats, Forest, Rows, as_stored
 from tierlab.kernels.base.errors import BadInput
 
 PARTS = ("names", "edges", "packed")
@@ -61,7 +61,7 @@ def pack(forest: Forest) -> dict[str, Any]:
         used = np.unique(forest.above[mine])
         above[mine] = np.searchsorted(used, forest.above[mine])
         edges.append(_at(known, used))
-    flat = _short(np.concatenate([*edges, np.zeros(0)]))
+    flat = as_stored(np.concatenate([*edges, np.zeros(0)])).astype("<f4")
     parts = (forest.feature, above, forest.steps, forest.scale.astype("<f2"), flat)
     raw = b"".join(part.tobytes() for part in parts)
     text = base64.b85encode(lzma.compress(raw, lzma.FORMAT_ALONE, filters=_FILTERS)).decode()
@@ -71,12 +71,6 @@ def pack(forest: Forest) -> dict[str, Any]:
 def _at(edges: Floats, used: NDArray[np.uint8]) -> Floats:
     """Return the edges used; past the last, a question that nothing answers with yes."""
     return np.append(edges, np.full(256 - len(edges), _NEVER))[used]
-
-
-def _short(values: Floats) -> NDArray[np.float32]:
-    """Round to 15 binary digits: the last byte of each is zero and packs well."""
-    bits = (values.astype("<f4").view(np.uint32) + np.uint32(0x80)) & np.uint32(0xFFFFFF00)
-    return bits.view("<f4")
 
 
 def unpack(names: object, edges: object, packed: object, fail: Fail) -> Forest:

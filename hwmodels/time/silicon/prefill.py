@@ -7,8 +7,9 @@ include. A tile is some rows of queries against blocks of keys (`_tile`). The sc
   as FlashAttention 3 does (`flash3`);
 - ``packed_whole``: the same, keys never split;
 - ``heads``: each query head has its own tiles (FlashAttention 2);
-- ``hopper``: FlashAttention 3 as vLLM's fork runs it, tile by tile (`hopper`);
-- ``blackwell``: TensorRT-LLM's kernels likewise (`blackwell`); both count the `call` as a whole;
+- ``hopper``, ``blackwell``, ``chunked``, ``ada``: FlashAttention 3 as vLLM's fork runs it,
+  TensorRT-LLM's, FlashInfer's and FlashAttention 2's kernels tile by tile, and the `call` as a
+  whole: in fits of one kernel of that name;
 - ``flash2``: ``heads`` in tiles of 64 queries, as the splitting kernel has that paged caches take;
 - ``trtllm``: ``heads`` as well, with blocks of 128 keys;
 - ``flash3``, ``flashinfer``: ``packed``; all four with what else their kernels cost (`engines`);
@@ -26,7 +27,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from tierlab.hwmodels.time.silicon import call, engines, flash2, flash3, hopper
+from tierlab.hwmodels.time.silicon import call, chunked, engines, flash2, flash3, hopper
 from tierlab.hwmodels.time.silicon.grid import Grid
 from tierlab.hwmodels.time.silicon.kernel import (
     ENGINE,
@@ -83,7 +84,7 @@ def _resolved(schedule: str, ops: OpTable, machine: Machine) -> str:
 
 
 _SPLITS = ("packed", "flash3", "flashinfer")
-_PACKED = (*_SPLITS, "packed_whole", hopper.NAME)
+_PACKED = (*_SPLITS, "packed_whole", hopper.NAME, chunked.NAME)
 
 
 @once
