@@ -22,6 +22,8 @@ GROUP = 32
 PER_PART = 16
 """Nodes of keys that are: two octaves, of which the first ends at node `PER_PART` - 1, so that
 1,024 begins one."""
+TOGETHER = 2
+"""Spreads that are: kernel models start from the even batches of the same keys."""
 
 
 class DecodeTable:
@@ -41,27 +43,28 @@ class DecodeTable:
     seconds
         float64[sequences + 1, spreads, len(SOURCES), keys].
     known
-        uint8[groups, spreads, parts], which are filled in, with the upper end of their keys.
+        uint8[groups, pairs of spreads, parts], which are filled in, with the upper end of their
+        keys.
     """
 
     def __init__(self, sequences: int, spreads: Floats, keys: Floats, predict: Predict) -> None:
         self._spreads, self._keys, self._predict = spreads, keys, predict
-        shape = sequences // GROUP + 1, len(spreads), (len(keys) - 1) // PER_PART + 1
-        self.known = np.zeros(shape, np.uint8)
+        pairs, parts = (len(spreads) - 1) // TOGETHER + 1, (len(keys) - 1) // PER_PART + 1
+        self.known = np.zeros((sequences // GROUP + 1, pairs, parts), np.uint8)
         self.seconds = np.empty((sequences + 1, len(spreads), len(SOURCES), len(keys)))
 
     def learn(self, place: int) -> None:
         """Fill in one place of `known`, as `decodes_lack` counts them."""
-        group, spread, part = (int(i) for i in np.unravel_index(place, self.known.shape))
+        group, pair, part = (int(i) for i in np.unravel_index(place, self.known.shape))
         mine, end = slice(group * GROUP, (group + 1) * GROUP), (part + 1) * PER_PART
         nodes = slice(max(end - PER_PART - 1, 0), end)
-        into = self.seconds[mine, spread, :, nodes]
+        spreads = slice(pair * TOGETHER, (pair + 1) * TOGETHER)
+        into = self.seconds[mine, spreads, :, nodes]
         batch = group * GROUP + np.arange(float(len(into)))
-        keys = self._keys[nodes]
-        sequences, kv_len = np.repeat(batch, len(keys)), np.tile(keys, len(batch))
-        found = self._predict(sequences, kv_len, np.full(len(kv_len), self._spreads[spread]))
-        into[:] = found.reshape(len(SOURCES), len(batch), len(keys)).transpose(1, 0, 2)
-        self.known[group, spread, part] = 1
+        grid = np.meshgrid(batch, self._keys[nodes], self._spreads[spreads], indexing="ij")
+        found = self._predict(*(x.ravel() for x in grid))
+        into[:] = found.reshape(len(SOURCES), *grid[0].shape).transpose(1, 3, 0, 2)
+        self.known[group, pair, part] = 1
 
     def need(self, batch: int, spread: int, first: float, last: float) -> Floats:
         """Return a batch's `seconds`, float64[1, spreads, sources, keys], filled in for a range."""
@@ -75,10 +78,10 @@ def decodes_lack(known: Any, keys: Any, batch: int, spread: int, first: float, l
 
     A plain function over arrays, compiled into the loop of a replica.
     """
-    group = batch // GROUP
+    group, pair = batch // GROUP, spread // TOGETHER
     end = (below(keys, last) + 1) // PER_PART + 1
     for part in range((below(keys, first) + 1) // PER_PART, end):
-        if not known[group, spread, part]:
-            place: int = (group * known.shape[1] + spread) * known.shape[2] + part
+        if not known[group, pair, part]:
+            place: int = (group * known.shape[1] + pair) * known.shape[2] + part
             return place
     return -1

@@ -37,7 +37,7 @@ class OpClock(NamedTuple):
         float64[sequences + 1, SOURCES]: logits and sampling; what decodes alone take beside
         attention.
     decode, decode_known
-        float64[sequences + 1, spreads, SOURCES, keys]; uint8[groups, spreads, parts].
+        float64[sequences + 1, spreads, SOURCES, keys]; uint8[groups, pairs of spreads, parts].
     works, works_known
         float64[sequences + 1, 1, SOURCES, keys], what policies run beside a batch of decodes, by
         the tokens that were kept, and uint8[sequences + 1]; no length where they run nothing.
