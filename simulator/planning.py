@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from tierlab.hwmodels.time.times import Times, launched
 from tierlab.kernels.base.errors import BadInput
-from tierlab.kernels.models.architecture import Moe
 from tierlab.kernels.models.kv import kv_groups
 from tierlab.kernels.models.step import decode_work, dense_work, prefill_work
 from tierlab.kernels.models.weights import active_parameters, parameters
@@ -65,7 +64,8 @@ def plan(scenario: Scenario, context: int, batch: int | None) -> dict[str, Any]:
         "largest_context": parts.pool.tokens_within(parts.pool.capacity_bytes / (batch or 1)),
         "parameters": parameters(parts.model),
         "active_parameters": active_parameters(parts.model),
-        "mixture_of_experts": any(isinstance(layer.ffn, Moe) for layer in parts.model.layers),
+        "mixture_of_experts": parts.model.routing is not None,
+        "expert_routing": parts.model.routing,
         "memory": dict(parts.memory.terms()),
         "kv": _kv(parts, scenario, context),
         "prefill": prefilling,

@@ -221,6 +221,11 @@ class Model:
         """Distinct layers with their number, where windows make no difference."""
         return tuple(Counter(map(_unwindowed, self.layers)).items())
 
+    @cached_property
+    def routing(self) -> float | None:
+        """How tokens choose experts (`ops.routing`), None where there are none."""
+        return next((of.ffn.routing for of in self.layers if isinstance(of.ffn, Moe)), None)
+
     def routed(self, routing: float) -> Model:
         """Return the model with tokens that choose experts so (`ops.routing`)."""
         layers = [

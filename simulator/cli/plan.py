@@ -240,10 +240,10 @@ def _phases(p: dict[str, Any]) -> list[list[str]]:
 
 
 def _origins(p: dict[str, Any]) -> list[tuple[str, str]]:
-    from tierlab.simulator.cli.time_rows import origin
+    from tierlab.simulator.cli.time_rows import experts, origin
 
     told = [(f"  {name}", origin(p[name])) for name in ("prefill", "decode")]
-    return [("time model", p["time_model"]), *told]
+    return [("time model", p["time_model"]), *experts(p), *told]
 
 
 def _steps(p: dict[str, Any]) -> list[list[str]]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from tierlab.kernels.ops.routing import named
+
 
 def time_rows(times: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return the time model of a run, and what its typical steps rest on."""
-    rows = [("time model", str(times["model"]))]
+    rows = [("time model", str(times["model"])), *experts(times)]
     if times["prefill"] is None:
         return rows
     prefill, decode = times["prefill"], times["decode"]
@@ -17,6 +19,12 @@ def time_rows(times: Mapping[str, Any]) -> list[tuple[str, str]]:
         (f"  prefill of {prefill['tokens']:,}", origin(prefill)),
         (f"  {decode['requests']:,} decoding at {decode['context']:,}", origin(decode)),
     ]
+
+
+def experts(of: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return how tokens are taken to choose experts; no row where there are none."""
+    routing = of.get("expert_routing")
+    return [] if routing is None else [("  experts chosen", f"{named(routing)} (assumed)")]
 
 
 def origin(step: Mapping[str, Any]) -> str:

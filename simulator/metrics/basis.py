@@ -15,16 +15,18 @@ _TOLD = ("seconds", "p10_s", "p90_s", "origins", "outside")
 
 
 def basis(run: Run) -> dict[str, Any]:
-    """Return the name of the time model, and how sure it is of what the run is made of.
+    """Return the name of the time model, how experts are chosen, and how sure the model is.
 
     ``prefill`` is the prompt of median length, computed whole; ``decode`` a step of as many
     requests as decoded together at the median token, midway through their answers. A profile of
     whole steps has no band, and neither is there without requests.
     """
     parts = run.parts
-    if parts.profile is not None or not run.requests.n:
-        name = parts.times.name if parts.profile is None else parts.profile.name
-        return {"model": name, "prefill": None, "decode": None}
+    if parts.profile is not None:
+        return {"model": parts.profile.name, "prefill": None, "decode": None}
+    known = {"model": parts.times.name, "expert_routing": parts.model.routing}
+    if not run.requests.n:
+        return {**known, "prefill": None, "decode": None}
     longest = parts.max_model_len
     prompt = int(np.clip(np.median(run.requests.input_tokens), 1, longest))
     whole = prompt + int(np.median(run.requests.output_tokens)) // 2
@@ -32,7 +34,7 @@ def basis(run: Run) -> dict[str, Any]:
     asked = [prefill(parts, run.scenario, prompt), decode(parts, run.scenario, context, batch)]
     (filling, _), (decoding, _) = timed(parts, run.scenario, asked)
     return {
-        "model": parts.times.name,
+        **known,
         "prefill": {"tokens": prompt, **_told(filling)},
         "decode": {"requests": batch, "context": context, **_told(decoding)},
     }

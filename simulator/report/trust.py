@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from tierlab.hwmodels.time.times import ROOFLINE
+from tierlab.kernels.ops.routing import named
 from tierlab.simulator.report.figures import shown
 from tierlab.simulator.report.read import RunData
 
@@ -71,7 +72,13 @@ def _of_one(run: RunData) -> Iterator[str]:
             f"the queue grows: requests of the last quarter waited {growth:.1f} times as long as "
             "those of the second. The latencies depend on how long the log is."
         )
-    yield from _extrapolated(summary.get("times") or {})
+    times = summary.get("times") or {}
+    if (routing := times.get("expert_routing")) is not None:
+        yield (
+            f"which experts tokens choose is assumed (`model.expert_routing`: {named(routing)}); "
+            "small batches of decodes read more or fewer experts by another."
+        )
+    yield from _extrapolated(times)
     if outside := run.summary.get("copies", {}).get("outside"):
         yield (
             f"{shown(outside, 'share')} of the copied bytes came in pieces of sizes or depths that "

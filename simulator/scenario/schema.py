@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, model_validator
 
-from tierlab.kernels.ops.routing import MOST, UNIFORM, routing_of
+from tierlab.kernels.ops.routing import ACCEPTED, UNIFORM, routing_of
 from tierlab.simulator.scenario.section import Section
 from tierlab.simulator.scenario.tiers import TiersSection
 
@@ -30,8 +30,7 @@ def _routing(value: Any) -> Any:
     try:
         return routing_of(value)
     except (TypeError, ValueError):
-        wanted = f"even, uniform, or a power law's exponent over 1 and up to {MOST:g}"
-        raise ValueError(f"should be {wanted}") from None
+        raise ValueError("is no routing") from None
 
 
 _RATED = ("poisson", "gamma")
@@ -55,8 +54,7 @@ class ModelSection(Section):
     weights: Literal["bf16", "fp8", "int4", "mxfp4"] = Field("bf16", description="stored weights")
     expert_routing: Annotated[float, BeforeValidator(_routing)] = Field(
         UNIFORM,
-        description="how tokens choose experts: even (0), uniform (1), or the exponent of a power "
-        "law, over 1",
+        description=f"how tokens choose experts: {ACCEPTED}",
     )
 
 

@@ -16,7 +16,7 @@ from tierlab.hwmodels.time.silicon.model import Silicon
 from tierlab.hwmodels.time.times import SOURCES, Times
 from tierlab.kernels.base.errors import BadInput
 from tierlab.kernels.base.names import near
-from tierlab.kernels.ops.routing import EVEN, MOST, UNIFORM
+from tierlab.kernels.ops.routing import ACCEPTED, EVEN, MOST, UNIFORM
 from tierlab.kernels.ops.table import COLUMNS, DTYPES, OPS, OpTable
 
 if TYPE_CHECKING:
@@ -107,8 +107,7 @@ def _check(ops: OpTable, where: str) -> None:
     strange = np.flatnonzero(((routing > EVEN) & (routing < UNIFORM)) | (routing > MOST))
     if len(strange):
         what = f"routing is {routing[strange[0]]:g}"
-        accepted = f"0 (even), 1 (uniform), or a power law's exponent over 1, up to {MOST:g}"
-        raise BadInput(f"{where}: row {strange[0] + 1}", what, accepted)
+        raise BadInput(f"{where}: row {strange[0] + 1}", what, ACCEPTED)
     for code in np.unique(ops.op):
         mask = ops.op == code
         for column in NEEDED[EVERY[code]]:

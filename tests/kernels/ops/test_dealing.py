@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tierlab.kernels.ops.dealing import dealt, drawn, experts_read, tiles_filled
-from tierlab.kernels.ops.routing import EVEN, UNIFORM, routing_of
+from tierlab.kernels.ops.routing import EVEN, UNIFORM, named, routing_of
 
 HEIGHTS = (8.0, 16.0, 64.0, 128.0)
 
@@ -107,7 +107,13 @@ def test_a_routing_is_a_word_or_a_number(spelled, number):
     assert routing_of(spelled) == number
 
 
-@pytest.mark.parametrize("spelled", ["zipf", 0.5, -1.0, 3.5, float("nan")])
+@pytest.mark.parametrize("routing", [0.0, 1.0, 1.2])
+def test_a_routing_is_read_as_it_is_spelled(routing):
+    word = named(routing)
+    assert routing_of(float(word.split()[-1]) if word.startswith("power law") else word) == routing
+
+
+@pytest.mark.parametrize("spelled", ["zipf", 0.5, -1.0, 3.5, float("nan"), True])
 def test_other_routings_are_none(spelled):
     with pytest.raises(ValueError, match=str(spelled)):
         routing_of(spelled)

@@ -26,7 +26,7 @@ SHAPES = {
     "no routing": (
         "e.csv",
         "op,m,n,k,experts,top_k,routing\ngrouped_gemm,9,64,64,8,2,0.5\n",
-        "routing is 0.5; accepted: 0 (even), 1 (uniform)",
+        "routing is 0.5; accepted: even (0), uniform (1)",
     ),
     "no devices": ("d.csv", "op,bytes\nall_reduce,1000\n", "without devices"),
 }

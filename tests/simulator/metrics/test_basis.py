@@ -6,17 +6,20 @@ import pytest
 
 from tierlab.hwmodels.time.times import ROOFLINE
 from tierlab.policies.design import preset_names
+from tierlab.simulator.cli.time_rows import time_rows
 from tierlab.simulator.metrics.summary import summarise
 from tierlab.simulator.planning import plan
 from tierlab.simulator.scenario.load import validate
 from tierlab.simulator.serving.run import simulate
 
 
-def scenario(model=None, hardware="H200", design="vllm", weights="bf16", **workload):
+def scenario(
+    model=None, hardware="H200", design="vllm", weights="bf16", served="Llama-3.1-8B", **workload
+):
     parameters = {"requests": 30, "input_tokens": 700, "output_tokens": 20} | workload
     return validate(
         {
-            "model": {"name": "Llama-3.1-8B", "weights": weights},
+            "model": {"name": served, "weights": weights},
             "hardware": hardware,
             "design": design,
             "workload": {"generator": "poisson", "parameters": parameters},
@@ -68,6 +71,16 @@ def test_known_arithmetic_without_a_kernel_model_is_the_rooflines():
     found = plan(scenario(weights="int4"), 700, 8)["decode"]["origins"]
     assert found[ROOFLINE] > 0.3
     assert found["calibrated"] > 0.1
+
+
+def test_how_experts_are_chosen_is_told_where_there_are_any():
+    of_experts = {"served": "Qwen3-30B-A3B", "model": "roofline"}
+    assert told(**of_experts)["expert_routing"] == 1.0
+    assert plan(scenario(**of_experts), 700, 8)["expert_routing"] == 1.0
+    row = ("  experts chosen", "uniform (assumed)")
+    assert row in time_rows(told(**of_experts))
+    assert told(model="roofline")["expert_routing"] is None
+    assert row not in time_rows(told(model="roofline"))
 
 
 def test_no_requests_no_steps(tmp_path):

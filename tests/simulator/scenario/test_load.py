@@ -66,6 +66,7 @@ def test_an_unknown_section_names_a_near_miss(write):
         ("model.weights=bf17", "model.weights"),
         ("model.expert_routing=zipf", "model.expert_routing"),
         ("model.expert_routing=0.5", "model.expert_routing"),
+        ("model.expert_routing=true", "model.expert_routing"),
         ("seed=-1", "seed"),
         ("workload.arrivals=sometimes", "workload.arrivals"),
     ],
