@@ -12,7 +12,6 @@ A tile is one KV head of one sequence, with up to 64 of its query heads as rows.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import numpy as np
 
@@ -23,6 +22,7 @@ from tierlab.hwmodels.time.silicon.kernel import (
     HEAD_DIMS,
     Floats,
     Kernel,
+    Memory,
     Parameter,
     Values,
     by_head_dim,
@@ -76,10 +76,6 @@ PARAMETERS: dict[str, Parameter] = {
 }
 
 
-def _resolved(schedule: str, ops: OpTable, machine: Machine) -> str:
-    return engines.engine(machine, eight=engines.narrow(ops)) if schedule == ENGINE else schedule
-
-
 @once
 def _grid(ops: OpTable, machine: Machine, schedule: str) -> engines.Cut:
     """Return tiles, KV blocks of each, and CTAs that share one."""
@@ -110,7 +106,7 @@ def _ragged(ops: OpTable, machine: Machine, schedule: str) -> tuple[engines.Cut,
 
 def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
     """Return the time of each call, float64[n]."""
-    schedule = _resolved(schedule, ops, machine)
+    schedule = engines.resolved(schedule, ops, machine)
     batch, dim = ops["batch"], ops["head_dim"]
     binds = reach(ops)[1]
     group = ops["heads"] / ops["kv_heads"]
@@ -137,17 +133,8 @@ def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
     return total
 
 
-class _Memory(NamedTuple):
-    """Seconds that memory and L2 need, and the share that misses L2."""
-
-    busy: Floats
-    miss: Floats
-
-
 @once
-def _memory_s(
-    ops: OpTable, machine: Machine, schedule: str, cut: engines.Cut, p: Values
-) -> _Memory:
+def _memory_s(ops: OpTable, machine: Machine, schedule: str, cut: engines.Cut, p: Values) -> Memory:
     keys, passes = flash2.read(ops) if schedule == "flash2" else (reach(ops)[0], 1.0)
     tiles, _, splits, _ = cut
     ctas, deep = tiles * splits, engines.costs(schedule, ops, machine).deep
@@ -164,7 +151,7 @@ def _memory_s(
     if schedule == "flashinfer":
         rate = rate / flashinfer.fetched(ops, ctas, machine.sms, l2_bytes, p["l2_sharp"])
     moved = passes * cached * (miss / rate + (1.0 - miss) / l2_rate)
-    return _Memory(moved + p["ends"] * ends / machine.bytes_per_s, miss)
+    return Memory(moved + p["ends"] * ends / machine.bytes_per_s, miss)
 
 
 @once
@@ -196,7 +183,7 @@ def features(
     if ops["kv_len_spread"].any():
         ops = even(ops)
         seconds = DECODE.seconds(ops, machine, schedule, p)
-    schedule = _resolved(schedule, ops, machine)
+    schedule = engines.resolved(schedule, ops, machine)
     grid = _grid(ops, machine, schedule)
     ctas = grid.tiles * grid.splits
     waves = ctas / machine.sms

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 
 from tierlab.hwmodels.time.silicon import flash2, flash3
-from tierlab.hwmodels.time.silicon.kernel import Floats, generation, reach
+from tierlab.hwmodels.time.silicon.kernel import ENGINE, Floats, generation, reach
 from tierlab.hwmodels.time.silicon.machine import Machine
 from tierlab.kernels.ops.table import DTYPE_BYTES, OpTable
 
@@ -45,6 +45,11 @@ def engine(machine: Machine, *, eight: bool) -> str:
 def narrow(ops: OpTable) -> bool:
     """Say whether the cache holds bytes."""
     return bool((DTYPE_BYTES[ops.kv_dtype] < 2.0).all())
+
+
+def resolved(schedule: str, ops: OpTable, machine: Machine) -> str:
+    """Return the schedule that a table's calls run, where `ENGINE` leaves it to the machine."""
+    return engine(machine, eight=narrow(ops)) if schedule == ENGINE else schedule
 
 
 class Costs(NamedTuple):

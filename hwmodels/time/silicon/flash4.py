@@ -26,6 +26,7 @@ from tierlab.hwmodels.time.silicon import decode, prefill
 from tierlab.hwmodels.time.silicon.kernel import (
     Floats,
     Kernel,
+    Memory,
     Parameter,
     Values,
     generation,
@@ -197,14 +198,7 @@ def _combine_s(ops: OpTable, machine: Machine, grid: _Grid, p: Values) -> Floats
     return np.where(grid.splits > 1, took + moved_s, 0.0)
 
 
-class _Memory(NamedTuple):
-    """Seconds that memory and L2 need, and the share that misses L2."""
-
-    busy: Floats
-    miss: Floats
-
-
-def _memory_s(ops: OpTable, machine: Machine, p: Values) -> _Memory:
+def _memory_s(ops: OpTable, machine: Machine, p: Values) -> Memory:
     row = 2.0 * ops["head_dim"]
     cached = ops["batch"] * ops["kv_heads"] * visible_keys(ops) * row * DTYPE_BYTES[ops.kv_dtype]
     tokens = ops["batch"] * ops["q_len"]
@@ -212,7 +206,7 @@ def _memory_s(ops: OpTable, machine: Machine, p: Values) -> _Memory:
     given = tokens * ops["kv_heads"] * row * 2.0
     miss = miss_share(moved + given, p["l2_share"] * machine.l2_bytes, _SHARP)
     per_byte = (miss / p["hbm_eff"] + (1.0 - miss) / p["l2_speed"]) / machine.bytes_per_s
-    return _Memory(moved * per_byte, miss)
+    return Memory(moved * per_byte, miss)
 
 
 def features(

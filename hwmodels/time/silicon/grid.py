@@ -81,6 +81,6 @@ def _skipped(
     before = np.where(binds, past - ops["window"] + 1.0, -np.inf)
     start = np.clip(np.ceil(-before / high), 0.0, tiles)
     many = tiles - start
-    from_first = np.where(many > 0, before + start * high, 0.0)
-    found: Floats = many * np.floor(from_first / keys) + many * (many - 1.0) * (high / keys / 2.0)
+    left = np.where(many > 0, before + start * high, 0.0)
+    found: Floats = many * np.floor(left / keys) + many * (many - 1.0) * (high / keys / 2.0)
     return np.where(binds & (many > 0), found, 0.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -139,6 +140,13 @@ def miss_share(footprint_bytes: Floats, l2_bytes: float, sharpness: float) -> Fl
     ratio = np.maximum(footprint_bytes / l2_bytes, 1e-6)
     share: Floats = 1.0 / (1.0 + ratio**-sharpness)
     return share
+
+
+class Memory(NamedTuple):
+    """Seconds that memory and L2 need, and the share that misses L2."""
+
+    busy: Floats
+    miss: Floats
 
 
 @once

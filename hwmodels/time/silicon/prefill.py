@@ -79,10 +79,6 @@ PARAMETERS: dict[str, Parameter] = {
 }
 
 
-def _resolved(schedule: str, ops: OpTable, machine: Machine) -> str:
-    return engines.engine(machine, eight=engines.narrow(ops)) if schedule == ENGINE else schedule
-
-
 _SPLITS = ("packed", "flash3", "flashinfer")
 _PACKED = (*_SPLITS, "packed_whole", hopper.NAME, chunked.NAME)
 
@@ -140,7 +136,7 @@ def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
     """Return the time of each call, float64[n]."""
     if schedule in call.SCHEDULES:
         return call.seconds(schedule, ops, machine, p)
-    several, schedule = schedule == ENGINE, _resolved(schedule, ops, machine)
+    several, schedule = schedule == ENGINE, engines.resolved(schedule, ops, machine)
     costs = engines.costs(schedule, ops, machine)
     grid = _grid(ops, machine.sms, schedule, p)
     binds = reach(ops)[1] * costs.windows
@@ -241,7 +237,7 @@ def features(
     ops: OpTable, machine: Machine, schedule: str, p: Values, seconds: Floats
 ) -> Mapping[str, Floats]:
     """Return what the kernel does with a shape: tiles, waves, tails, and each part's share."""
-    schedule = _resolved(schedule, ops, machine)
+    schedule = engines.resolved(schedule, ops, machine)
     grid = _grid(ops, machine.sms, schedule, p)
     at = dict(coordinates(ops))
     memory_s, store_s = _traffic(ops, machine, schedule, p)

@@ -26,6 +26,7 @@ from tierlab.hwmodels.time.silicon import decode, prefill
 from tierlab.hwmodels.time.silicon.kernel import (
     Floats,
     Kernel,
+    Memory,
     Parameter,
     Values,
     miss_share,
@@ -200,14 +201,7 @@ def _reduce_s(ops: OpTable, machine: Machine, grid: _Grid, p: Values) -> Floats:
     return np.where(grid.cut > 1, took, 0.0)
 
 
-class _Memory(NamedTuple):
-    """Seconds that memory and L2 need, and the share that misses L2."""
-
-    busy: Floats
-    miss: Floats
-
-
-def _memory_s(ops: OpTable, machine: Machine, grid: _Grid, p: Values) -> _Memory:
+def _memory_s(ops: OpTable, machine: Machine, grid: _Grid, p: Values) -> Memory:
     """Partial sums of segments are rows of a power of two, of which all 16 are read."""
     dim = ops["head_dim"]
     row = 2.0 * dim * DTYPE_BYTES[ops.kv_dtype]
@@ -218,7 +212,7 @@ def _memory_s(ops: OpTable, machine: Machine, grid: _Grid, p: Values) -> _Memory
     given = ops["batch"] * ops["q_len"] * ops["kv_heads"] * dim * 4.0
     miss = miss_share(moved + given, p["l2_share"] * machine.l2_bytes, p["l2_sharp"])
     per_byte = (miss / p["hbm_eff"] + (1.0 - miss) / p["l2_speed"]) / machine.bytes_per_s
-    return _Memory(moved * per_byte, miss)
+    return Memory(moved * per_byte, miss)
 
 
 def features(
