@@ -227,7 +227,9 @@ class Model:
         return next((of.ffn.routing for of in self.layers if isinstance(of.ffn, Moe)), None)
 
     def routed(self, routing: float) -> Model:
-        """Return the model with tokens that choose experts so (`ops.routing`)."""
+        """Return the model with tokens that choose experts so (`ops.routing`); itself if it does."""
+        if self.routing in (None, routing):
+            return self
         layers = [
             replace(layer, ffn=replace(layer.ffn, routing=routing))
             if isinstance(layer.ffn, Moe)

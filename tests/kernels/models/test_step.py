@@ -61,6 +61,14 @@ def test_tokens_choose_experts_uniformly_unless_told(routing: float | None, read
     assert weights == pytest.approx(2 * read * grouped["n"] * grouped["k"], rel=1e-9)
 
 
+def test_a_model_is_itself_where_its_routing_stays() -> None:
+    """Points of a sweep share what was worked out of a model."""
+    experts, none = load_model("Qwen3-30B-A3B"), load_model("Llama-3.1-8B")
+    assert experts.routed(1.0) is experts
+    assert none.routed(0.0) is none
+    assert (experts.routing, experts.routed(1.2).routing, none.routing) == (1.0, 1.2, None)
+
+
 def test_a_large_batch_visits_every_expert() -> None:
     model = load_model("Qwen3-30B-A3B")
     work = dense_work(model, "bf16", 1, 4096, 0)
