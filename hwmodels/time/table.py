@@ -43,7 +43,6 @@ _SPREAD, _Q, _KV, _V_DIM, _DIM, _ROUTING, _EXPERTS = (
     COLUMNS.index(c)
     for c in ("kv_len_spread", "q_len", "kv_len", "v_head_dim", "head_dim", "routing", "experts")
 )
-"""A table that does not tell its routing answers for any."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +66,8 @@ class _Group:
 
 class TableModel:
     """Measured times, interpolated; source `calibrated`.
+
+    One whose ``routing`` is 0 throughout answers for every routing of experts: it tells none.
 
     Parameters
     ----------

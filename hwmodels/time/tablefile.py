@@ -7,7 +7,9 @@ The header requires ``device`` (the catalogue's name), ``framework``, ``version`
 
 The CSV requires ``op`` and one of ``seconds``, ``time_s``, ``time_ms``, ``time_us``, ``time_ns``;
 ``dtype`` (default bf16) and ``kv_dtype`` (default: as ``dtype``) may follow, and any column of
-`tierlab.kernels.ops.table.COLUMNS` that varies or is not 0. Lines that start with # are skipped.
+`tierlab.kernels.ops.table.COLUMNS` that varies or is not 0. Where ``routing``
+(`tierlab.kernels.ops.routing`) is 0 throughout, the times stand for every routing of experts. Lines
+that start with # are skipped.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from numpy.typing import NDArray
 from tierlab.hwmodels.tomlfile import read_toml, refuse_unknown
 from tierlab.kernels.base.errors import BadInput
 from tierlab.kernels.base.names import near, read_text
+from tierlab.kernels.ops.routing import ACCEPTED, is_routing
 from tierlab.kernels.ops.table import COLUMNS, DTYPES, OPS, OpTable
 
 TIME_COLUMNS = {"seconds": 1.0, "time_s": 1.0, "time_ms": 1e-3, "time_us": 1e-6, "time_ns": 1e-9}
@@ -157,6 +160,8 @@ def _cell(column: str, text: str, where: str) -> float:
         return _plausible(column, value, where)
     if not math.isfinite(value) or value < 0:
         raise BadInput(where, f"{column} {text} is not a size", "a finite number, 0 or more")
+    if column == "routing" and not is_routing(value):
+        raise BadInput(where, f"routing is {text}", ACCEPTED)
     return value
 
 

@@ -227,7 +227,7 @@ class Model:
         return next((of.ffn.routing for of in self.layers if isinstance(of.ffn, Moe)), None)
 
     def routed(self, routing: float) -> Model:
-        """Return the model with tokens that choose experts so (`ops.routing`); itself if it does."""
+        """Return the model whose tokens choose experts so (`ops.routing`); itself if they do."""
         if self.routing in (None, routing):
             return self
         layers = [

@@ -23,12 +23,15 @@ def routing_of(spelled: str | float) -> float:
     ValueError
         It is none of these.
     """
-    if isinstance(spelled, bool):
-        raise ValueError(spelled)
     value = _NAMES.get(spelled) if isinstance(spelled, str) else float(spelled)
-    if value is None or (value not in (EVEN, UNIFORM) and not UNIFORM < value <= MOST):
+    if value is None or isinstance(spelled, bool) or not is_routing(value):
         raise ValueError(spelled)
     return value
+
+
+def is_routing(value: float) -> bool:
+    """Say whether a number is a routing."""
+    return value == EVEN or UNIFORM <= value <= MOST
 
 
 def named(routing: float) -> str:

@@ -39,9 +39,17 @@ _WIDE = np.array(
 
 
 @once
-def tile(ops: OpTable, windowed: NDArray[np.intp] | None = None) -> tuple[Floats, Floats]:
-    """Return the rows and the keys of a tile, both [n]; `windowed`: of which kernel, 0 or 1."""
-    windowed = (ops["window"] > 0).astype(np.intp) if windowed is None else windowed
+def tile(ops: OpTable) -> tuple[Floats, Floats]:
+    """Return the rows and the keys of a tile, both [n]."""
+    return _tile(ops, (ops["window"] > 0).astype(np.intp))
+
+
+def tile_without_window(ops: OpTable) -> tuple[Floats, Floats]:
+    """Return the same of the kernels for no window."""
+    return _tile(ops, np.zeros(len(ops), np.intp))
+
+
+def _tile(ops: OpTable, windowed: NDArray[np.intp]) -> tuple[Floats, Floats]:
     step = np.searchsorted(_STEPS, ops["head_dim"])
     narrow = (DTYPE_BYTES < 2.0).astype(np.intp)[ops.kv_dtype]
     return _HIGH[step], _WIDE[narrow, windowed, step]

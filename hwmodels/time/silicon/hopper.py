@@ -65,7 +65,7 @@ def one_group(ops: OpTable) -> NDArray[np.bool_]:
 
 def tile(ops: OpTable) -> tuple[Floats, Floats]:
     """Return the rows and the keys of a tile, both [n]."""
-    high, wide = flash3.tile(ops, np.zeros(len(ops), np.intp))
+    high, wide = flash3.tile_without_window(ops)
     eight = (DTYPE_BYTES < 2.0).astype(np.intp)[ops.kv_dtype]
     bound = _BOUND[eight, np.searchsorted(_STEPS, ops["head_dim"])]
     return np.where(one_group(ops), _ONE_GROUP, high), np.where(reach(ops)[1], bound, wide)

@@ -38,7 +38,9 @@ _MOE_DTYPES = {k: v for k, v in DTYPES.items() if k in ("bfloat16", "fp8", "fp8_
     "w4a16_mxfp4": "fp4", "int4_wo": "int4",
 }  # fmt: skip
 _POWER_LAW = "power_law_"
-"""Before the exponent, in a table's ``distribution``; what is not skewed is ``balanced``."""
+"""Before the exponent, in a table's ``distribution``."""
+_BALANCED = "balanced"
+"""Rows dealt out in turn; what is spelled in a third way is left out."""
 _UNROUTED = "vllm_fused_moe"
 """The collector of vLLM 0.14 hands its experts to this kernel; later ones hand logits to a router
 (ai-dynamo/aiconfigurator, ``collector/vllm/collect_moe.py``)."""
@@ -103,9 +105,11 @@ def moe(d: pl.DataFrame) -> Iterator[Part]:
     if d.is_empty():
         return
     exponent = pl.col("distribution").str.strip_prefix(_POWER_LAW).cast(pl.Float64, strict=False)
+    even = pl.when(pl.col("distribution") == _BALANCED).then(EVEN)
     d = d.filter(~_tied() & ~_gated_after_all()).with_columns(
-        exponent.fill_null(EVEN).alias("routing")
+        exponent.fill_null(even).alias("routing")
     )
+    d = d.filter(pl.col("routing").is_not_null())
     for (spelled, kernel), rows in _each(d, "moe_dtype", "kernel_source"):
         stored = _MOE_DTYPES[spelled]
         dtype = "bf16" if stored in ("fp4", "int4") else stored

@@ -150,7 +150,8 @@ def test_a_layer_of_experts_is_shared_out_between_its_products():
         "topk": 8, "num_experts": 64, "latency": 0.3,
     }  # fmt: skip
     skewed = row | {"distribution": "power_law_1.2", "latency": 0.6}
-    (part,) = moe(pl.DataFrame([row, skewed, row | {"moe_ep_size": 2}]))
+    others = row | {"moe_ep_size": 2}, row | {"distribution": "zipf"}
+    (part,) = moe(pl.DataFrame([row, skewed, *others]))
     assert part.ops["n"].tolist() == [1024, 1024, 2048, 2048]
     assert part.ops["k"].tolist() == [2048, 2048, 512, 512]
     assert part.ops["routing"].tolist() == [0.0, 1.2, 0.0, 1.2]

@@ -261,6 +261,11 @@ BAD = {
     "negative": (GOOD + "\ngemm,32,4096,4096,-3", {}, "t.csv:7: time_us -3.0 is not the time"),
     "nan": (GOOD + "\ngemm,32,4096,4096,nan", {}, "t.csv:7: time_us nan"),
     "infinite": (GOOD + "\ngemm,inf,4096,4096,3", {}, "m inf is not a size"),
+    "no routing": (
+        "op,m,n,k,experts,top_k,routing,time_us\ngrouped_gemm,8,64,64,8,2,0.5,3",
+        {},
+        "routing is 0.5",
+    ),
     "negative size": (GOOD + "\ngemm,-1,4096,4096,3", {}, "m -1 is not a size"),
     "word": (GOOD + "\ngemm,x,4096,4096,3", {}, "m 'x' is no number"),
     "cells": (GOOD + "\ngemm,1,2", {}, "3 cells under 5 columns"),
