@@ -4,7 +4,7 @@ python benchmarks/validate_others.py TABLES [KERNEL...]
 
 TABLES is the unpacked PyPI package aiconfigurator-core (Apache-2.0; 0.12.0 was used), KERNEL a
 kernel model, absent all. Each quarter of the groups of shapes (docs/results/silicon_others.md) is
-left out in turn, and all strata of time are scored together, because most of these tables are small.
+left out in turn; all strata of time are scored together, because most of these tables are small.
 Routed experts are fitted on all routings together and scored by each: even, or a power law's
 exponent.
 """
