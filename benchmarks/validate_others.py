@@ -3,8 +3,8 @@
 python benchmarks/validate_others.py TABLES [KERNEL...]
 
 TABLES is the unpacked PyPI package aiconfigurator-core (Apache-2.0; 0.12.0 was used), KERNEL a
-kernel model, absent all. A quarter of the groups of shapes (docs/results/silicon_others.md) is left
-out of each fit and scored, all strata of time together, because most of these tables are small.
+kernel model, absent all. Each quarter of the groups of shapes (docs/results/silicon_others.md) is
+left out in turn; all strata of time are scored together, because most of these tables are small.
 Routed experts are fitted on all routings together and scored by each: even, or a power law's
 exponent.
 """
@@ -13,13 +13,14 @@ from pathlib import Path
 
 import click
 import numpy as np
+from numpy.typing import NDArray
 
 from tierlab.hwmodels.catalogue import load_system
 from tierlab.hwmodels.time.silicon.aiconfigurator import DEVICES
-from tierlab.hwmodels.time.silicon.fit import FEWEST, NotConverged, Options, fit
-from tierlab.hwmodels.time.silicon.fitted import Fitted
-from tierlab.hwmodels.time.silicon.holdout import split
-from tierlab.hwmodels.time.silicon.machine import Machine, machine_of
+from tierlab.hwmodels.time.silicon.fit import FEWEST, NotConverged
+from tierlab.hwmodels.time.silicon.holdout import PARTS, Said, in_turn
+from tierlab.hwmodels.time.silicon.kernel import Floats
+from tierlab.hwmodels.time.silicon.machine import machine_of
 from tierlab.hwmodels.time.silicon.measured import Measured
 from tierlab.hwmodels.time.silicon.others import read_others
 from tierlab.kernels.ops.routing import EVEN
@@ -29,25 +30,21 @@ ONLY = {"trtllm": ("mla_decode", "mla_prefill")}
 """What is read of the second framework: vLLM's tables hold whole MLA modules, no kernels."""
 
 
-def cells(model: Fitted, machine: Machine, unseen: Measured) -> str:
+def cells(said: Said, true: Floats) -> str:
     """Return median, p90, time-weighted error, band coverage, and the bare formula's median."""
-    predicted, low, high, _ = model.predict(unseen.ops, machine)
-    size = np.abs(predicted / unseen.seconds - 1.0)
-    within = ((unseen.seconds >= low) & (unseen.seconds <= high)).mean()
-    bare = model.kernel.seconds(unseen.ops, machine, model.schedule, model.parameters)
-    weighted = (size * unseen.seconds).sum() / unseen.seconds.sum()
-    formula = np.median(np.abs(bare / unseen.seconds - 1.0))
-    figures = (np.median(size), np.quantile(size, 0.9), weighted, within, formula)
-    return " | ".join(f"{100 * x:.1f}%" for x in figures)
+    size = np.abs(said.seconds / true - 1.0)
+    within = ((true >= said.p10) & (true <= said.p90)).mean()
+    formula = np.median(np.abs(said.bare / true - 1.0))
+    figures = (np.median(size), np.quantile(size, 0.9), (size * true).sum() / true.sum())
+    return " | ".join(f"{100 * x:.1f}%" for x in (*figures, within, formula))
 
 
-def by_routing(unseen: Measured) -> list[tuple[str, Measured]]:
+def by_routing(part: Measured) -> dict[str, NDArray[np.bool_]]:
     """Return the rows of each routing; of other operations, all, without a name."""
-    if unseen.key.op != "grouped_gemm":
-        return [("", unseen)]
-    routing = unseen.ops["routing"]
-    names = {r: "even" if r == EVEN else f"{r:g}" for r in np.unique(routing)}
-    return [(name, unseen.take(routing == r)) for r, name in names.items()]
+    if part.key.op != "grouped_gemm":
+        return {"": np.ones(len(part), bool)}
+    routing = part.ops["routing"]
+    return {"even" if r == EVEN else f"{r:g}": routing == r for r in np.unique(routing)}
 
 
 @click.command()
@@ -63,19 +60,20 @@ def main(tables: Path, wanted: tuple[str, ...]) -> None:
         for framework in FRAMEWORKS:
             for part in read_others(system, framework, None, tables):
                 repeated = framework != FRAMEWORKS[0] and part.key.op not in ONLY[framework]
-                seen, unseen = split(part)
                 passed = bool(wanted) and part.key.op not in wanted
-                if repeated or passed or len(seen) < FEWEST:
+                if repeated or passed or len(part) < PARTS * FEWEST / (PARTS - 1):
                     continue
                 head = f"| {name} | {part.key.label()}"
                 try:
-                    model = fit(seen, machine, Options())
+                    said, points = in_turn(part, machine)
                 except NotConverged:
                     print(f"{head} | did not converge, not used | | | | | | | |", flush=True)
                     continue
-                for routing, rows in by_routing(unseen):
-                    counts = f"{routing} | {len(rows):,} | {len(seen):,}"
-                    print(f"{head} | {counts} | {cells(model, machine, rows)} |", flush=True)
+                for routing, rows in by_routing(part).items():
+                    told = cells(Said(*(each[rows] for each in said)), part.seconds[rows])
+                    print(
+                        f"{head} | {routing} | {rows.sum():,} | {points:,} | {told} |", flush=True
+                    )
 
 
 if __name__ == "__main__":

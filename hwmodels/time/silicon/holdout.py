@@ -104,12 +104,26 @@ def hold_out(
     NotConverged
         One of the fits found no minimum.
     """
+    said, points = in_turn(measured, machine, options, seed)
+    return score(said, measured, machine, points)
+
+
+def in_turn(
+    measured: Measured, machine: Machine, options: Options | None = None, seed: int = 0
+) -> tuple[Said, int]:
+    """Return what is said of each quarter by fits without it, and the points of one fit.
+
+    Raises
+    ------
+    NotConverged
+        One of the fits found no minimum.
+    """
     part, said, points = quarters(measured, seed), np.empty((4, len(measured))), []
     for out in (part == p for p in np.unique(part)):
         model = fit(measured.take(~out), machine, options)
         said[:, out] = ask(model, measured.take(out), machine)
         points.append(model.points)
-    return score(Said(*said), measured, machine, round(sum(points) / len(points)))
+    return Said(*said), round(sum(points) / len(points))
 
 
 def ask(model: Fitted, unseen: Measured, machine: Machine) -> Said:

@@ -259,3 +259,21 @@ def test_twice_the_devices_may_halve_the_rate(machine):
     alike = kernel.seconds(ops, machine, "both", p)
     halved = kernel.seconds(ops, machine, "both", p | {"wider": 0.5})
     np.testing.assert_allclose(halved / alike, [1.0, 2.0, 4.0], rtol=0.01)
+
+
+def test_on_blackwell_32_heads_are_two_tiles_and_128_load_the_cache_once():
+    """MLA over a cache far larger than L2, where one tile's arithmetic is hidden."""
+    kernel = KERNELS["mla_decode"]
+    p = {name: parameter.start for name, parameter in kernel.parameters.items()}
+    p |= {"l2_speed": 0.5, "peak": 1.2, "ends": 0.05, "hbm_eff": 1.0}
+    ops = OpTable.build(
+        "decode_attention", "bf16", "bf16", batch=64, q_len=1, kv_len=65536, kv_heads=1,
+        heads=[16.0, 32.0, 64.0, 128.0], head_dim=576, v_head_dim=512, latent_rank=512,
+    )  # fmt: skip
+    on = {name: machine_of(load_system(name).gpu) for name in ("B200", "H200")}
+    few, two, many, most = kernel.seconds(ops, on["B200"], "dealt", p)
+    assert two > 1.5 * few
+    assert most < 1.2 * many < 1.3 * few
+    few, two, _, most = kernel.seconds(ops, on["H200"], "dealt", p)
+    assert two < 1.2 * few
+    assert most > 1.5 * few
