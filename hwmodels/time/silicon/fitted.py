@@ -22,8 +22,8 @@ from tierlab.hwmodels.time.silicon.uneven import even
 from tierlab.kernels.ops.table import OpTable
 
 Floats = NDArray[np.float64]
-BEYOND = 1e-6
-"""Slack of a range, in its coordinate: rounding is no extrapolation."""
+BEYOND = 1e-3
+"""Slack of a range, in its coordinate: files round it to five digits, which is no extrapolation."""
 RAGGED = "ragged"
 """Coordinate of ragged batches: its range says whether any were measured, and bounds nothing."""
 APART = 0.02

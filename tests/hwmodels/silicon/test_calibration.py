@@ -190,6 +190,16 @@ def test_datasheet_leaves_the_own_fit_out():
     assert ((bare.p90 / bare.p10) > (plain.p90 / plain.p10)).all()
 
 
+def test_a_measured_shape_is_inside_although_files_round_their_ranges():
+    """Kimi K2's experts are the only ones with 4-bit weights: log2 of 384 has more digits."""
+    system = load_system("H200", "test")
+    model = silicon(None, system.gpu, system.peer_link, "test")
+    layer = {"m": [1, 64, 4096], "n": 4096, "k": 7168, "experts": 384, "top_k": 8}
+    times = model.predict(OpTable.build("grouped_gemm", "bf16", "int4", **layer))
+    assert (times.source == CALIBRATED).all()
+    assert not times.extrapolated.any()
+
+
 def test_a_shape_outside_the_measured_range_is_flagged_with_a_wider_band():
     model = silicon(None, load_device("H200", "test"), None, "x")
     times = model.predict(gemm(m=[32768, 2**20, 2**22]))
