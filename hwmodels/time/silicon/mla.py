@@ -1,8 +1,10 @@
 """MLA: decode over latents (absorbed), and prefill with heads wider in keys than in values.
 
-Decode: one row of the cache, latent and rotary part, serves all query heads, 64 of them a tile;
-blocks of keys are dealt out over the SMs and the parts combined. Prefill: tiles of 128 queries of a
-head, the longest first. Each has one schedule. Public tables are TensorRT-LLM's and SGLang's.
+Decode: one row of the cache, latent and rotary part, serves all query heads, 64 of them a tile.
+``dealt``: blocks of keys are dealt out over the SMs and the parts combined; ``alone``: a CTA goes
+through all keys of its tile, as on Ampere and Ada (one sequence of 65,536 keys takes 5.1 ms on the
+L40S). Prefill: tiles of 128 queries of a head, the longest first. Public tables are TensorRT-LLM's
+and SGLang's.
 """
 
 from __future__ import annotations
@@ -62,9 +64,10 @@ def decode_seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> 
     flops = 2.0 * ROWS * BLOCK * (ops["head_dim"] + value_dim(ops))
     block_s = flops * machine.sms / (machine.peak("bf16") * p["peak"])
     block_s = block_s * (rows / ROWS) ** p["few"]
-    work = tiles * blocks
+    dealt = schedule == "dealt"
+    work = tiles * blocks if dealt else tiles
     each = work / machine.sms
-    each = np.maximum(1.0, each + p["whole"] * (np.ceil(each) - each))
+    each = np.maximum(1.0, each + p["whole"] * (np.ceil(each) - each)) * (1.0 if dealt else blocks)
     compute_s = each * block_s + p["block_us"] * 1e-6 * np.maximum(1.0, tiles / machine.sms)
     row = ops["head_dim"] * DTYPE_BYTES[ops.kv_dtype]
     cached = ops["batch"] * keys * row
@@ -76,7 +79,7 @@ def decode_seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> 
     ends = ops["batch"] * heads * (ops["head_dim"] + value_dim(ops)) * 2.0
     memory_s = memory_s + p["ends"] * ends / machine.bytes_per_s
     start_us = p["launch_us"] + p["wide_us"] * np.log2(np.minimum(machine.sms, tiles))
-    start_us = start_us + p["split_us"] * ((tiles < machine.sms) & (blocks > 1.0))
+    start_us = start_us + p["split_us"] * (dealt & (tiles < machine.sms) & (blocks > 1.0))
     total: Floats = soft_max(compute_s, memory_s, p["power"]) + start_us * 1e-6
     return total
 
@@ -95,12 +98,39 @@ def decode_coordinates(ops: OpTable) -> Mapping[str, Floats]:
     return {"batch": batch, "keys": keys, "heads": np.log2(ops["heads"]), "rows": batch + keys}
 
 
+def decode_features(
+    ops: OpTable, machine: Machine, schedule: str, p: Values, seconds: Floats
+) -> Mapping[str, Floats]:
+    """Return tiles and their waves, rows of a tile, and what memory and arithmetic need."""
+    keys, heads = ops["kv_len"], ops["heads"]
+    high, shared = _tiling(heads, machine)
+    tiles = ops["batch"] * np.ceil(heads / high)
+    work = tiles * np.ceil(keys / BLOCK)
+    cached = ops["batch"] * keys * ops["head_dim"] * DTYPE_BYTES[ops.kv_dtype]
+    flops = 2.0 * ops["batch"] * heads * keys * (ops["head_dim"] + value_dim(ops))
+    return {
+        **decode_coordinates(ops),
+        "lanes": np.log2(ops["batch"] * heads),
+        "tiles": np.log2(tiles),
+        "work": np.log2(work),
+        "filled": np.minimum(heads, high) / high,
+        "passes": np.ceil(heads / shared),
+        "tiles_up": rounding(tiles / machine.sms),
+        "work_up": rounding(work / machine.sms),
+        "cached": np.log2(cached / machine.l2_bytes),
+        "seconds": np.log2(seconds),
+        "memory_share": cached / machine.bytes_per_s / seconds,
+        "compute_share": flops / machine.peak("bf16") / seconds,
+    }
+
+
 MLA_DECODE = Kernel(
     "decode_attention",
-    ("dealt",),
+    ("dealt", "alone"),
     DECODE_PARAMETERS,
     decode_seconds,
     decode_coordinates,
+    decode_features,
 )
 
 PREFILL_PARAMETERS: dict[str, Parameter] = {

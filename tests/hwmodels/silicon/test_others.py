@@ -277,3 +277,18 @@ def test_on_blackwell_32_heads_are_two_tiles_and_128_load_the_cache_once():
     few, two, _, most = kernel.seconds(ops, on["H200"], "dealt", p)
     assert two < 1.2 * few
     assert most > 1.5 * few
+
+
+def test_a_cta_alone_goes_through_all_keys_of_its_sequence(machine):
+    """Twice the keys of one sequence take twice as long; eight sequences no longer than one."""
+    kernel = KERNELS["mla_decode"]
+    p = {name: parameter.start for name, parameter in kernel.parameters.items()}
+    p |= {"l2_share": 0.1}
+    ops = OpTable.build(
+        "decode_attention", "bf16", "bf16", batch=[1.0, 1.0, 8.0], q_len=1, heads=16, kv_heads=1,
+        kv_len=[65536.0, 131072.0, 65536.0], head_dim=576, v_head_dim=512, latent_rank=512,
+    )  # fmt: skip
+    once, twice, eight = kernel.seconds(ops, machine, "alone", p)
+    assert twice == pytest.approx(2.0 * once, rel=0.02)
+    assert eight == pytest.approx(once, rel=0.05)
+    assert kernel.seconds(ops, machine, "dealt", p)[0] < 0.2 * once
