@@ -159,5 +159,5 @@ def score(said: Said, unseen: Measured, machine: Machine, fitted: int) -> list[R
 
 
 def _spell(measured: Measured, row: int, error: float) -> str:
-    shape = " ".join(f"{n}={measured.ops[n][row]:.0f}" for n in COLUMNS if measured.ops[n][row])
+    shape = " ".join(f"{n}={measured.ops[n][row]:.10g}" for n in COLUMNS if measured.ops[n][row])
     return f"{shape}: {100 * error:+.0f}% of {measured.seconds[row] * 1e6:.4g} us"
