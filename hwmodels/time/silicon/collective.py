@@ -84,17 +84,17 @@ def _seconds(op: str) -> Callable[[OpTable, Machine, str, Values], Floats]:
     def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
         devices = np.maximum(ops["devices"], 2.0)
         sent = bus_bytes(op, ops)
-        straight = op == "all_reduce" and schedule == "direct"
-        whole = ops["bytes"] * (devices - 1.0) if straight else sent
         wider = 1e3 * p["wider"] ** (np.log2(devices) - 1.0)
-        small_us = p["hop_us"] * np.log2(devices) + whole / (p["small_gbs"] * wider)
-        if schedule == "switched":
-            small_us = _chained(devices, whole, p)
         ring_us = p["ring_us"] + p["step_us"] * (devices - 1.0)
         ring_us = ring_us + (sent + p["ramp_kb"] * 1e3) / (p["ring_gbs"] * wider)
         if schedule == "ways":
-            taken_us = _taken(ops, way(ops, machine), sent, ring_us, p)
+            taken_us = _taken(ops, machine, sent, ring_us, p)
         else:
+            straight = op == "all_reduce" and schedule == "direct"
+            whole = ops["bytes"] * (devices - 1.0) if straight else sent
+            small_us = p["hop_us"] * np.log2(devices) + whole / (p["small_gbs"] * wider)
+            if schedule == "switched":
+                small_us = _chained(devices, whole, p)
             faster = {"small": _first, "switched": _switched}.get(schedule, _faster)
             taken_us = faster(ops, small_us, ring_us, p)
         total: Floats = (p["launch_us"] + taken_us) * 1e-6
@@ -103,9 +103,7 @@ def _seconds(op: str) -> Callable[[OpTable, Machine, str, Values], Floats]:
     return seconds
 
 
-def _taken(
-    ops: OpTable, way: NDArray[np.int64], sent: Floats, ring_us: Floats, p: Values
-) -> Floats:
+def _taken(ops: OpTable, machine: Machine, sent: Floats, ring_us: Floats, p: Values) -> Floats:
     """Return what the way of each message takes, us.
 
     Through symmetric memory the switch adds up, so that a device sends each byte once.
@@ -116,7 +114,7 @@ def _taken(
     one_us = p["hop_us"] * doublings + payload * (devices - 1.0) / (p["small_gbs"] * wider)
     two_us = p["two_us"] * (devices - 1.0) ** p["chain"] + sent / (p["two_gbs"] * wider)
     symmetric_us = p["symmetric_us"] + payload / (p["symmetric_gbs"] * 1e3)
-    found: Floats = np.choose(way, (one_us, two_us, symmetric_us, ring_us))
+    found: Floats = np.choose(way(ops, machine), (one_us, two_us, symmetric_us, ring_us))
     return found
 
 

@@ -151,7 +151,8 @@ def may_run(kernel: Kernel, schedule: str, parts: list[tuple[Measured, Machine]]
     if schedule in kernel.marks:
         return len(parts) == 1 and all(kernel.marks[schedule] in name for name in names)
     if all(_told(kernel, name) for name in names):
-        return all(kernel.families.get(schedule, name + "?") in name for name in names)
+        mark = kernel.families.get(schedule)
+        return mark is not None and all(mark in name for name in names)
     run = {engines.engine(machine, eight=engines.narrow(m.ops)) for m, machine in parts}
     return schedule not in engines.NAMES or run == {schedule}
 

@@ -22,10 +22,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tierlab.hwmodels.time.silicon import decode, prefill
 from tierlab.hwmodels.time.silicon.kernel import (
     Floats,
-    Kernel,
     Memory,
     Parameter,
     Values,
@@ -34,9 +32,10 @@ from tierlab.hwmodels.time.silicon.kernel import (
     rounding,
     soft_max,
     store_waves,
+    through_l2,
 )
 from tierlab.hwmodels.time.silicon.machine import Machine
-from tierlab.hwmodels.time.silicon.named import longest_of
+from tierlab.hwmodels.time.silicon.named import both, longest_of
 from tierlab.kernels.ops.attention import visible_keys, visible_pairs
 from tierlab.kernels.ops.table import DTYPE_BYTES, OpTable
 
@@ -204,9 +203,7 @@ def _memory_s(ops: OpTable, machine: Machine, p: Values) -> Memory:
     tokens = ops["batch"] * ops["q_len"]
     moved = cached + tokens * ops["heads"] * row * 2.0
     given = tokens * ops["kv_heads"] * row * 2.0
-    miss = miss_share(moved + given, p["l2_share"] * machine.l2_bytes, _SHARP)
-    per_byte = (miss / p["hbm_eff"] + (1.0 - miss) / p["l2_speed"]) / machine.bytes_per_s
-    return Memory(moved * per_byte, miss)
+    return through_l2(moved, moved + given, machine, p, _SHARP)
 
 
 def features(
@@ -236,7 +233,4 @@ def features(
     }
 
 
-DECODE = Kernel("decode_attention", (SCHEDULE,), PARAMETERS, seconds, decode.coordinates, features)
-PREFILL = Kernel(
-    "prefill_attention", (SCHEDULE,), PARAMETERS, seconds, prefill.coordinates, features
-)
+DECODE, PREFILL = both(SCHEDULE, PARAMETERS, seconds, features)

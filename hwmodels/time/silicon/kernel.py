@@ -142,6 +142,13 @@ def miss_share(footprint_bytes: Floats, l2_bytes: float, sharpness: float) -> Fl
     return share
 
 
+def through_l2(moved: Floats, touched: Floats, machine: Machine, p: Values, sharp: float) -> Memory:
+    """Return what `moved` bytes take where all that a call `touched` shares the L2, float64[n]."""
+    miss = miss_share(touched, p["l2_share"] * machine.l2_bytes, sharp)
+    per_byte = (miss / p["hbm_eff"] + (1.0 - miss) / p["l2_speed"]) / machine.bytes_per_s
+    return Memory(moved * per_byte, miss)
+
+
 class Memory(NamedTuple):
     """Seconds that memory and L2 need, and the share that misses L2."""
 

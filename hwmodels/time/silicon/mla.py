@@ -57,8 +57,7 @@ DECODE_PARAMETERS: dict[str, Parameter] = {
 def decode_seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
     """Return the time of each decode call, float64[n]."""
     keys, heads = ops["kv_len"], ops["heads"]
-    high, shared = _tiling(heads, machine)
-    tiles = ops["batch"] * np.ceil(heads / high)
+    tiles, high, shared = _tiling(ops, machine)
     blocks = np.ceil(keys / BLOCK)
     rows = np.minimum(heads, high)
     flops = 2.0 * ROWS * BLOCK * (ops["head_dim"] + value_dim(ops))
@@ -84,12 +83,13 @@ def decode_seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> 
     return total
 
 
-def _tiling(heads: Floats, machine: Machine) -> tuple[Floats | float, Floats | float]:
-    """Return the query heads of a tile and of the CTAs that load the cache together."""
-    if generation(machine) != "blackwell":
-        return ROWS, ROWS
-    few = heads <= FEW
-    return np.where(few, LOW_ROWS, ROWS), np.where(few, LOW_ROWS, 2.0 * ROWS)
+def _tiling(ops: OpTable, machine: Machine) -> tuple[Floats, Floats, Floats]:
+    """Return tiles, query heads of one, and of the CTAs that load the cache together, [n] each."""
+    heads, blackwell = ops["heads"], generation(machine) == "blackwell"
+    few = (heads <= FEW) & blackwell
+    high = np.where(few, LOW_ROWS, ROWS)
+    shared = np.where(few, LOW_ROWS, 2.0 * ROWS if blackwell else ROWS)
+    return ops["batch"] * np.ceil(heads / high), high, shared
 
 
 def decode_coordinates(ops: OpTable) -> Mapping[str, Floats]:
@@ -103,8 +103,7 @@ def decode_features(
 ) -> Mapping[str, Floats]:
     """Return tiles and their waves, rows of a tile, and what memory and arithmetic need."""
     keys, heads = ops["kv_len"], ops["heads"]
-    high, shared = _tiling(heads, machine)
-    tiles = ops["batch"] * np.ceil(heads / high)
+    tiles, high, shared = _tiling(ops, machine)
     work = tiles * np.ceil(keys / BLOCK)
     cached = ops["batch"] * keys * ops["head_dim"] * DTYPE_BYTES[ops.kv_dtype]
     flops = 2.0 * ops["batch"] * heads * keys * (ops["head_dim"] + value_dim(ops))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from tierlab.hwmodels.time.silicon.kernel import Floats, Kernel
+from tierlab.hwmodels.time.silicon import decode, prefill
+from tierlab.hwmodels.time.silicon.kernel import Features, Floats, Kernel, Parameter, Values
 from tierlab.hwmodels.time.silicon.machine import Machine
 from tierlab.hwmodels.time.silicon.uneven import longest
 from tierlab.kernels.ops.table import OPS, OpTable
@@ -35,6 +36,20 @@ class Named:
     mark: str
     models: tuple[Kernel, ...]
     runs: Callable[[OpTable, Machine], bool] = anywhere
+
+
+def both(
+    schedule: str,
+    parameters: Mapping[str, Parameter],
+    seconds: Callable[[OpTable, Machine, str, Values], Floats],
+    features: Features,
+) -> tuple[Kernel, Kernel]:
+    """Return the models of decode and prefill that one kernel's formula makes."""
+    own = (schedule,), parameters, seconds
+    return (
+        Kernel("decode_attention", *own, decode.coordinates, features),
+        Kernel("prefill_attention", *own, prefill.coordinates, features),
+    )
 
 
 def longest_of(ops: OpTable) -> Floats:

@@ -45,15 +45,13 @@ VARIANTS = {
 
 def model_of(measured: Measured, machine: Machine) -> Kernel:
     """Return the model that a kernel's times are fitted to."""
+    key = measured.key
     for named in NAMED:
-        own = {kernel.op: kernel for kernel in named.models}
-        if named.mark in measured.key.kernel and measured.key.op in own:
-            return own[measured.key.op] if named.runs(measured.ops, machine) else _plain(measured)
-    return _plain(measured)
-
-
-def _plain(measured: Measured) -> Kernel:
-    return KERNELS[measured.key.op]
+        if named.mark in key.kernel and named.runs(measured.ops, machine):
+            for kernel in named.models:
+                if kernel.op == key.op:
+                    return kernel
+    return KERNELS[key.op]
 
 
 def model_with(op: str, schedule: str) -> Kernel:

@@ -22,20 +22,18 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tierlab.hwmodels.time.silicon import decode, prefill
 from tierlab.hwmodels.time.silicon.kernel import (
     Floats,
-    Kernel,
     Memory,
     Parameter,
     Values,
-    miss_share,
     reach,
     rounding,
     soft_max,
+    through_l2,
 )
 from tierlab.hwmodels.time.silicon.machine import Machine
-from tierlab.hwmodels.time.silicon.named import longest_of
+from tierlab.hwmodels.time.silicon.named import both, longest_of
 from tierlab.kernels.ops.attention import visible_keys, visible_pairs
 from tierlab.kernels.ops.table import DTYPE_BYTES, OpTable
 
@@ -210,9 +208,7 @@ def _memory_s(ops: OpTable, machine: Machine, grid: _Grid, p: Values) -> Memory:
     partial = np.where(grid.cut > 1, outputs * SEGMENTS * _wide(ops) * 4.0, 0.0)
     moved = cached + outputs * dim * 4.0 + partial
     given = ops["batch"] * ops["q_len"] * ops["kv_heads"] * dim * 4.0
-    miss = miss_share(moved + given, p["l2_share"] * machine.l2_bytes, p["l2_sharp"])
-    per_byte = (miss / p["hbm_eff"] + (1.0 - miss) / p["l2_speed"]) / machine.bytes_per_s
-    return Memory(moved * per_byte, miss)
+    return through_l2(moved, moved + given, machine, p, p["l2_sharp"])
 
 
 def features(
@@ -241,7 +237,4 @@ def features(
     }
 
 
-DECODE = Kernel("decode_attention", (SCHEDULE,), PARAMETERS, seconds, decode.coordinates, features)
-PREFILL = Kernel(
-    "prefill_attention", (SCHEDULE,), PARAMETERS, seconds, prefill.coordinates, features
-)
+DECODE, PREFILL = both(SCHEDULE, PARAMETERS, seconds, features)
