@@ -1,4 +1,4 @@
-"""Points side by side: in this process, on local cores, or on a Ray cluster, all by joblib."""
+"""Points side by side: in this process, on local cores, or on a Ray cluster (`on_ray.py`)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-from tierlab.kernels.base.errors import BadInput
 from tierlab.simulator.sweep.figures import Row
 from tierlab.simulator.sweep.work import Task, failed, work
 
@@ -37,8 +36,7 @@ def rows_of(tasks: Sequence[Task], jobs: int, ray: str | None = None) -> Iterato
         Ray is not installed, or nothing answers at the address.
     """
     if ray is not None:
-        with _ray(ray):
-            yield from _parallel(batches(tasks), -1)
+        yield from _on_ray(tasks, ray)
     elif jobs == 1:
         yield from map(work, batches(tasks))
     else:
@@ -95,31 +93,16 @@ def _alone(tasks: Sequence[Task]) -> Iterator[list[Row]]:
     pool.shutdown()
 
 
-def _ray(address: str) -> AbstractContextManager[Any]:
-    """Return joblib's context in which work goes to a Ray cluster."""
-    import joblib
+def _on_ray(tasks: Sequence[Task], address: str) -> Iterator[list[Row]]:
+    """Yield rows; points whose worker died, as of a node that is lost, run once more, singly."""
+    from tierlab.simulator.sweep.on_ray import connected, results
 
-    try:
-        import ray
-        from ray.util.joblib.ray_backend import RayBackend
-    except ImportError:
-        raise BadInput("--ray", "Ray is not installed", "pip install 'tierlab[ray]'") from None
-
-    class Streaming(RayBackend):
-        """Ray's backend, giving results as they come.
-
-        joblib asks that of no pool of processes, since killing one can hang; Ray's actors are
-        not killed that way.
-        """
-
-        supports_return_generator = True
-
-    try:
-        ray.init(address=address, ignore_reinit_error=True, log_to_driver=False, logging_level=40)
-    except (ConnectionError, ValueError, RuntimeError) as error:
-        why = str(error).split("\n", 1)[0]
-        accepted = "host:port, ray://host:port, auto, or local to start one here"
-        raise BadInput("--ray", f"no cluster at {address}: {why}", accepted) from None
-    joblib.register_parallel_backend("tierlab-ray", Streaming)
-    context: AbstractContextManager[Any] = joblib.parallel_config(backend="tierlab-ray")
-    return context
+    again: list[Task] = []
+    with connected(address) as ray:
+        for batch, rows in results(ray, work, batches(tasks)):
+            if rows is None:
+                again += batch
+            else:
+                yield rows
+        for (task,), rows in results(ray, work, [(task,) for task in again]):
+            yield rows or [failed(task.index, DIED)]

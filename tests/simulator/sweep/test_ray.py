@@ -4,6 +4,7 @@ import importlib.util
 import json
 import sys
 
+import polars as pl
 import pytest
 
 ABSENT = importlib.util.find_spec("ray") is None
@@ -47,6 +48,14 @@ def test_ray_resumes_what_was_begun_on_local_cores(cluster, sweep_file, tierlab,
 
 
 @needs_ray
+def test_a_worker_that_dies_costs_its_point_alone(cluster, deadly_sweep, tierlab, tmp_path):
+    json.loads(tierlab("sweep", deadly_sweep, "-o", "out", "--ray", cluster, "--json").stdout)
+    points = pl.read_parquet(tmp_path / "out" / "points.parquet")
+    assert points["status"].to_list() == ["ok", "ok", "failed", "failed", "ok", "ok"]
+    assert points["error"][2] == "the worker process died; perhaps out of memory"
+
+
+@needs_ray
 def test_an_address_where_nothing_answers(sweep_file, cli):
     status, _, err = cli("sweep", sweep_file, "--ray", "nowhere")
     assert status == 2
@@ -54,8 +63,7 @@ def test_an_address_where_nothing_answers(sweep_file, cli):
 
 
 def test_without_ray_it_says_what_to_install(sweep_file, cli, monkeypatch):
-    for name in ("ray", "ray.util.joblib.ray_backend"):
-        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setitem(sys.modules, "ray", None)
     status, _, err = cli("sweep", sweep_file, "--ray", "auto")
     assert status == 2
     assert "Ray is not installed; accepted: pip install 'tierlab[ray]'" in err

@@ -108,18 +108,8 @@ def test_points_that_only_together_break_the_schema_fail_alone():
     assert "`burstiness` needs `arrivals` = gamma" in points["error"][3]
 
 
-def test_a_worker_that_dies_costs_its_point_alone(tmp_path, cli):
-    (tmp_path / "deadly.py").write_text(
-        "import os, signal\nfrom dataclasses import dataclass\n\n@dataclass\nclass Router:\n"
-        "    def choose(self, request, replicas):\n"
-        "        os.kill(os.getpid(), signal.SIGKILL)\n\nROUTER = Router\n"
-    )
-    (tmp_path / "s.toml").write_text(
-        'vary = { "engine.routing" = ["round_robin", "deadly.py", "least_loaded"], seed = [1, 2] }\n'
-        '[scenario]\nmodel = "SmolLM2-135M"\nhardware = "2xH200"\nengine = { replicas = 2 }\n'
-        'workload = { generator = "poisson", parameters = { requests = 4 } }\n'
-    )
-    status, _, err = cli("sweep", "s.toml", "-o", "out", "--jobs", 2, "--json")
+def test_a_worker_that_dies_costs_its_point_alone(deadly_sweep, tmp_path, cli):
+    status, _, err = cli("sweep", deadly_sweep, "-o", "out", "--jobs", 2, "--json")
     assert status == 0, err
     points = pl.read_parquet(tmp_path / "out" / "points.parquet")
     assert points["status"].to_list() == ["ok", "ok", "failed", "failed", "ok", "ok"]
