@@ -51,6 +51,9 @@ PARAMETERS = {
     "bound_tile": _both(0.9, 0.05, 3.0, "of a tile's fixed cost, what is left behind a window, 1"),
     "bound_block": _both(1.1, 0.05, 3.0, "of a block's time, what it takes behind a window, 1"),
     "store_again": _both(0.5, 1e-3, 4.0, "another round of storing, of a wave's first, 1"),
+    "pass_share": Parameter(
+        0.8, 0.2, 2.0, "of the L2, what a pass over the keys may fill, 1", absent=0.8, only=(ADA,)
+    ),
     **hopper.PARAMETERS,
     **blackwell.PARAMETERS,
     **chunked.PARAMETERS,
@@ -140,9 +143,30 @@ def traffic(schedule: str, ops: OpTable, machine: Machine, p: Values) -> Traffic
     kept = ops["batch"] * ops["q_len"] * token * (2.0 * (2.0 + stored))
     miss = miss_share(row * ends + kept, p["l2_share"] * machine.l2_bytes, p["l2_sharp"])
     byte_s = (miss / p["hbm_eff"] + 1.0 / p["l2_speed"]) / machine.bytes_per_s
-    attention_s = row * (ops["kv_heads"] * visible_keys(ops) * (2.0 * stored) + ends) * byte_s
+    cached = visible_keys(ops) * (2.0 * stored)
+    attention_s = row * (ops["kv_heads"] * cached + ends) * byte_s
+    if schedule == ADA:
+        attention_s = attention_s + _again_s(ops, row * cached, machine, p)
     flat = schedule in (hopper.NAME, ADA)
     rounds = hopper.rounds(ops) if flat else blackwell.rounds(ops)
     wave = np.where(token >= 512.0, 1.0 + p["store_full"], 1.0) + p["store_again"] * rounds
     waves_s = store_waves(ops, machine) * wave * (p["store_us"] * 1e-6)
     return Traffic(attention_s, waves_s + p["store"] * kept * byte_s)
+
+
+def _again_s(ops: OpTable, pass_bytes: Floats, machine: Machine, p: Values) -> Floats:
+    """Return the time of keys that FlashAttention 2 fetches again, s, float64[n].
+
+    Its grid goes through the batch query head by query head (`flash2.read`). The next head of a
+    group finds the keys in L2 if one pass, with its queries and outputs, leaves them there.
+
+    Parameters
+    ----------
+    pass_bytes
+        Keys and values of one KV head of the whole batch, float64[n].
+    """
+    row = ops["batch"] * ops["head_dim"]
+    beside = pass_bytes + row * ops["q_len"] * (2.0 + DTYPE_BYTES[ops.kv_dtype])
+    lost = miss_share(beside, p["pass_share"] * machine.l2_bytes, p["l2_sharp"])
+    again = (ops["heads"] - ops["kv_heads"]) * pass_bytes * lost
+    return again / (p["hbm_eff"] * machine.bytes_per_s)
