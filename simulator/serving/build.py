@@ -14,6 +14,7 @@ from tierlab.hwmodels.time.times import TimeModel
 from tierlab.kernels.base.errors import BadInput
 from tierlab.kernels.models.architecture import Model
 from tierlab.kernels.models.load import load_model
+from tierlab.kernels.ops.routing import UNIFORM, named
 from tierlab.policies.design import Design, load_preset, make_design
 from tierlab.policies.protocol import AXES, Moves, Works
 from tierlab.simulator.scenario.schema import TIME_MODEL, DesignSection, EngineSection, Scenario
@@ -125,6 +126,15 @@ def _check_gpus(engine: EngineSection, system: System) -> None:
         )
 
 
+def _model(scenario: Scenario) -> Model:
+    """Load the model, its tokens choosing experts as the scenario says."""
+    model, routing = load_model(scenario.model.name, "model"), scenario.model.expert_routing
+    if model.routing is None and routing != UNIFORM:
+        what = f"{named(routing)} is meant for experts, and {model.name} has none"
+        raise BadInput("model.expert_routing", what, "a model with experts, or no such key")
+    return model.routed(routing)
+
+
 def build(scenario: Scenario) -> Parts:
     """Load what a scenario names.
 
@@ -133,7 +143,7 @@ def build(scenario: Scenario) -> Parts:
     BadInput
         A name that does not exist, a composition that cannot work, a model that does not fit.
     """
-    model = load_model(scenario.model.name, "model").routed(scenario.model.expert_routing)
+    model = _model(scenario)
     system = measured(load_system(scenario.hardware.name, "hardware"), scenario)
     engine = scenario.engine
     _check_gpus(engine, system)

@@ -5,11 +5,13 @@ import json
 import pytest
 
 from tierlab.hwmodels.time.times import ROOFLINE
+from tierlab.kernels.base.errors import BadInput
 from tierlab.policies.design import preset_names
 from tierlab.simulator.cli.time_rows import time_rows
 from tierlab.simulator.metrics.summary import summarise
 from tierlab.simulator.planning import plan
 from tierlab.simulator.scenario.load import validate
+from tierlab.simulator.serving.build import build
 from tierlab.simulator.serving.run import simulate
 
 
@@ -81,6 +83,13 @@ def test_how_experts_are_chosen_is_told_where_there_are_any():
     assert row in time_rows(told(**of_experts))
     assert told(model="roofline")["expert_routing"] is None
     assert row not in time_rows(told(model="roofline"))
+
+
+def test_a_routing_of_experts_that_are_not_there_is_refused():
+    of_none = {"model": {"name": "Llama-3.1-8B", "expert_routing": "even"}, "hardware": "H200"}
+    made = validate(of_none | {"workload": {"generator": "poisson"}}, "test")
+    with pytest.raises(BadInput, match="even is meant for experts, and Llama-3.1-8B has none"):
+        build(made)
 
 
 def test_no_requests_no_steps(tmp_path):
