@@ -82,7 +82,7 @@ def seconds(schedule: str, ops: OpTable, machine: Machine, p: Values) -> Floats:
     """Return the time of each call, float64[n]."""
     cut, binds, dim = grid(schedule, ops, machine.sms), reach(ops)[1], ops["head_dim"]
     waves = cut.tiles * cut.splits / machine.sms
-    tail = p["tail"] * (1.0 - np.minimum(1.0, machine.sms / cut.tiles)) * cut.longest
+    tail = p["tail"] * (1.0 - 1.0 / np.maximum(waves, 1.0)) * cut.longest
     busiest = np.maximum(cut.longest, cut.total / machine.sms + tail)
     blocks = np.where(waves <= 1.0, cut.longest, busiest)
     share = by_head_dim(dim, p, "peak") * (machine.peak("bf16") / machine.sms)
@@ -98,6 +98,8 @@ def seconds(schedule: str, ops: OpTable, machine: Machine, p: Values) -> Floats:
     start_us = start_us + p["wide_us"] * np.log2(np.minimum(machine.sms, cut.tiles))
     if schedule == chunked.NAME:
         work_s = work_s + chunked.merging_s(ops, machine, cut.splits, p)
+    if schedule == hopper.NAME:
+        work_s = work_s + hopper.combined_s(ops, machine, cut.splits, p)
     total: Floats = work_s + moved.store_s + start_us * 1e-6
     return total
 

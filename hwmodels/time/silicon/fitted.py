@@ -40,6 +40,8 @@ Fitted without the largest octaves of queries, keys or rows, 80% of what these t
 to 2.7 times the band half an octave out, 1.4 to 3.9 one out and 2.3 to 7.8 three out (2026-11-21,
 `benchmarks/validate_silicon.py beyond`). Decode fitted up to 64 sequences alone needs more.
 """
+WIDEST = 2.5
+"""Factor either way that this widens a band to, at most: a roofline's of what nobody measured."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -137,14 +139,23 @@ class Fitted:
         if not bands:
             none = np.full(len(ops), np.nan)
             return Predicted(seconds, none, none, beyond)
-        scale = np.where(beyond, WIDER + WIDER_AN_OCTAVE * far, 1.0)
-        scale = scale if width is None else scale * np.exp(width)
-        place = stratum(seconds)
-        low, high = (np.log(b)[place] * scale for b in (self.bands.p10, self.bands.p90))
+        low, high = self._band(stratum(seconds), far, width)
         if alike.ragged:
             unsure = self._unsure(ops, formula_s, alike.each(alike.seconds))
             low, high = -np.hypot(low, unsure), np.hypot(high, unsure)
         return Predicted(seconds, seconds * np.exp(low), seconds * np.exp(high), beyond)
+
+    def _band(
+        self, place: NDArray[np.intp], far: Floats, width: Floats | None
+    ) -> tuple[Floats, Floats]:
+        """Return the logs of the band's factors, wider beyond the range."""
+        shape = 1.0 if width is None else np.exp(width)
+        scale = np.where(far > BEYOND, WIDER + WIDER_AN_OCTAVE * far, 1.0)
+        low, high = (np.log(b)[place] * shape for b in (self.bands.p10, self.bands.p90))
+        most = np.log(WIDEST)
+        low = np.maximum(low * scale, np.minimum(low, -most))
+        high = np.minimum(high * scale, np.maximum(high, most))
+        return low, high
 
     def _alike(self, ops: OpTable, machine: Machine, formula_s: Floats) -> _Alike:
         """Return rows of even lengths: of ragged batches, one for each run of alike ones."""

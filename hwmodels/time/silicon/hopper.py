@@ -30,6 +30,7 @@ from tierlab.hwmodels.time.silicon.kernel import (
     Values,
     reach,
 )
+from tierlab.hwmodels.time.silicon.machine import Machine
 from tierlab.kernels.ops.table import DTYPE_BYTES, OpTable
 
 NAME = "hopper"
@@ -52,6 +53,7 @@ def _own(start: float, low: float, high: float, meaning: str) -> Parameter:
 PARAMETERS = {
     "gather_us": _own(0.7, 1e-3, 8.0, "a tile whose queries TMA does not pack, us"),
     "alone_us": _own(0.7, 1e-3, 8.0, "a tile of a head that shares no KV head, us"),
+    "partial": _own(0.5, 0.02, 4.0, "traffic of outputs that splits leave to be combined, 1"),
     "one_group": _own(0.8, 0.05, 2.0, "of a tile's fixed cost, what one warp group takes, 1"),
 }
 
@@ -103,3 +105,9 @@ def rounds(ops: OpTable) -> Floats:
     """Return the rounds beyond the first that the threads that store a token take, float64[n]."""
     found: Floats = np.ceil(ops["kv_heads"] * ops["head_dim"] / _ROUND) - 1.0
     return found
+
+
+def combined_s(ops: OpTable, machine: Machine, splits: Floats, p: Values) -> Floats:
+    """Return the time of the outputs that splits write in fp32 and another kernel reads, s."""
+    partial = 4.0 * ops["batch"] * ops["q_len"] * ops["heads"] * ops["head_dim"] * splits
+    return np.where(splits > 1, p["partial"] * 2.0 * partial / machine.bytes_per_s, 0.0)
