@@ -23,6 +23,7 @@ from tierlab.hwmodels.time.silicon.moe_layer import ALONE
 from tierlab.hwmodels.time.silicon.registry import KERNELS, VARIANTS, is_variant
 from tierlab.hwmodels.time.silicon.repeats import run_starts
 from tierlab.hwmodels.time.silicon.shared import shared_launch, shares, together
+from tierlab.hwmodels.time.silicon.windows import dropped, minds, without
 from tierlab.hwmodels.time.times import CALIBRATED, DATASHEET, SharedLaunch, TimeModel, Times
 from tierlab.kernels.ops.table import DTYPE_BYTES, DTYPES, OPS, OpTable, Work
 
@@ -70,6 +71,7 @@ class Silicon:
         self._of_code = np.full(_code(len(OPS), 0, 0, False, False), -1, np.int32)
         for g, member in enumerate(self._members):
             self._of_code[member.code] = g
+        self._minds = np.array([minds(m.fitted.key.kernel) for m in self._members] or [False])
         self._source = DATASHEET if calibration.device == ANY_DEVICE else CALIBRATED
 
     @property
@@ -161,14 +163,22 @@ class Silicon:
         return [f"{k.framework} {k.version} {k.kernel}" for k in keys]
 
     def _member(self, ops: OpTable) -> NDArray[np.int32]:
-        found: NDArray[np.int32] = self._of_code[_codes(ops)]
-        return found
+        """Return the kernel of each row: of a window that an engine drops, the one without."""
+        codes = _codes(ops)
+        found: NDArray[np.int32] = self._of_code[codes]
+        free = _ATTENDS[ops.op] & (found >= 0) & dropped(ops, self._minds[found])
+        if not free.any():
+            return found
+        full = self._of_code[np.where(free, codes - 1, codes)]
+        return np.where(free & (full >= 0), full, found)
 
     def _answer(self, out: Times, rows: _Rows, g: int, ops: OpTable, bands: bool) -> None:
         mine = ops.take(rows)
         if g < 0:
             _copy(out, rows, self._fallback.predict(mine))
             return
+        if not self._members[g].windowed:
+            mine = without(mine, mine["window"] > 0)
         starts, fitted = run_starts(mine), self._members[g].fitted
         if starts.all():
             found = fitted.predict(mine, self._machine, bands=bands)

@@ -10,6 +10,7 @@ from tierlab.hwmodels.time.silicon.fit import FEWEST
 from tierlab.hwmodels.time.silicon.measured import KernelKey, Measured
 from tierlab.hwmodels.time.silicon.registry import KERNELS, VARIANTS, is_variant
 from tierlab.hwmodels.time.silicon.shapes import read_shapes
+from tierlab.hwmodels.time.silicon.windows import dropped, minds, without
 from tierlab.hwmodels.time.times import TimeModel
 from tierlab.kernels.base.errors import BadInput
 from tierlab.kernels.ops.table import DTYPES, OPS
@@ -45,6 +46,7 @@ def read_table(frame: pl.DataFrame, roofline: TimeModel, where: str) -> list[Mea
     ops = read_shapes(frame.drop(extra), where)
     seconds = _seconds(frame, where)
     labels = _labels(frame)
+    ops = without(ops, dropped(ops, np.array([minds(kernel) for _, _, kernel in labels])))
     kinds = zip(ops.op, is_variant(ops), ops.dtype, ops.kv_dtype, ops["window"] > 0, strict=True)
     keys = list(zip(kinds, labels, strict=True))
     parts = []

@@ -14,7 +14,7 @@ from tierlab.hwmodels.time.silicon.boost import Boosting, grow
 from tierlab.hwmodels.time.silicon.bytime import ByTime
 from tierlab.hwmodels.time.silicon.calibration import SHIPPED, Calibration, dump, load
 from tierlab.hwmodels.time.silicon.fit import Options, fit
-from tierlab.hwmodels.time.silicon.fitted import WIDER, WIDER_AN_OCTAVE
+from tierlab.hwmodels.time.silicon.fitted import WIDER, WIDER_AN_OCTAVE, WIDEST
 from tierlab.hwmodels.time.silicon.make import calibration_for, of_calibration, silicon
 from tierlab.hwmodels.time.times import CALIBRATED, DATASHEET
 from tierlab.kernels.base.errors import BadInput
@@ -206,4 +206,4 @@ def test_a_shape_outside_the_measured_range_is_flagged_with_a_wider_band():
     assert times.extrapolated.tolist() == [False, True, True]
     width = np.log(times.p90 / times.p10)
     assert width[1] > (WIDER + 5 * WIDER_AN_OCTAVE) / 2 * width[0]
-    assert width[2] > 1.2 * width[1]
+    assert width[1] < width[2] == pytest.approx(2 * np.log(WIDEST))
