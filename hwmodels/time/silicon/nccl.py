@@ -29,7 +29,15 @@ from tierlab.hwmodels.time.silicon.kernel import (
     soft_max,
 )
 from tierlab.hwmodels.time.silicon.machine import Machine
-from tierlab.hwmodels.time.silicon.nccl_tuner import LL, LL128, NVLS, by_ll, way
+from tierlab.hwmodels.time.silicon.nccl_tuner import (
+    LL,
+    LL128,
+    NVLS,
+    SEND_LL_BYTES,
+    by_ll,
+    fabric,
+    way,
+)
 from tierlab.kernels.ops.table import OpTable
 
 MARK = "nccl"
@@ -77,14 +85,15 @@ _PART = 65536.0
 def _rings(op: str) -> Callable[[OpTable, Machine, str, Values], Floats]:
     def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
         hops, sent, ways = _hops(ops), bus_bytes(op, ops), way(ops, op, machine)
-        ll_us = _ll_us(hops, p["more_us"] * _several(hops, sent, op), sent, p)
+        bytes_us = _bytes_us(hops, sent, machine, p)
+        more_us = p["more_us"] * np.sqrt(hops) * _several(hops, sent, op)
+        ll_us = _ll_us(hops, more_us, bytes_us, p)
         first, rate = np.ones((2, 4))
         first[[LL128, NVLS]] = p["ll128_start"], p["nvls_start"]
         rate[[LL128, NVLS]] = p["ll128_rate"], p["nvls_rate"]
         start_us = p["simple_us"] * hops ** p["simple_chain"] * first[ways]
-        bytes_us = _bytes_us(hops, sent, p) / rate[ways]
         late_us = np.where(ways == LL128, 0.0, _late_us(start_us, sent, p))
-        others_us = soft_max(start_us, bytes_us, p["simple_bend"]) + late_us
+        others_us = soft_max(start_us, bytes_us / rate[ways], p["simple_bend"]) + late_us
         total: Floats = (p["launch_us"] + np.where(ways == LL, ll_us, others_us)) * 1e-6
         return total
 
@@ -93,13 +102,13 @@ def _rings(op: str) -> Callable[[OpTable, Machine, str, Values], Floats]:
 
 def _sends(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
     hops, sent = _hops(ops), bus_bytes("all_to_all", ops)
-    part_us = np.minimum(sent / hops, _PART) / (1e3 * p["channel_gbs"])
-    if schedule == PEERS:
-        quick_us = p["hop_us"] * hops ** p["chain"] + 2.0 * part_us
-    else:
-        quick_us = _ll_us(hops, np.zeros(len(ops)), sent, p)
+    each, bytes_us = sent / hops, _bytes_us(hops, sent, machine, p)
+    part_us, ll_us = (
+        np.minimum(each, most) / (1e3 * p["channel_gbs"]) for most in (_PART, SEND_LL_BYTES)
+    )
+    quick_us = _ll_us(hops, 2.0 * ll_us, bytes_us, p)
     start_us = p["simple_us"] * hops ** p["simple_chain"]
-    slow_us = start_us + soft_max(part_us, _bytes_us(hops, sent, p), p["simple_bend"])
+    slow_us = start_us + soft_max(part_us, bytes_us, p["simple_bend"])
     quick = by_ll(ops, machine, one=schedule == PEERS)
     taken_us = np.where(quick, quick_us, slow_us + _late_us(start_us, sent, p))
     total: Floats = (p["launch_us"] + taken_us) * 1e-6
@@ -118,14 +127,17 @@ def _several(hops: Floats, sent: Floats, op: str) -> Floats:
     return found
 
 
-def _ll_us(hops: Floats, more_us: Floats, sent: Floats, p: Values) -> Floats:
-    bytes_us = _bytes_us(hops, sent, p) / p["ll_rate"]
-    return soft_max(p["hop_us"] * hops ** p["chain"] + more_us, bytes_us, p["bend"])
+def _ll_us(hops: Floats, more_us: Floats, bytes_us: Floats, p: Values) -> Floats:
+    start_us = p["hop_us"] * hops ** p["chain"] + more_us
+    return soft_max(start_us, bytes_us / p["ll_rate"], p["bend"])
 
 
-def _bytes_us(hops: Floats, sent: Floats, p: Values) -> Floats:
-    rate = 1e3 * p["simple_gbs"] * p["wider"] ** (np.log2(hops + 1.0) - 1.0)
-    found: Floats = sent / rate
+def _bytes_us(hops: Floats, sent: Floats, machine: Machine, p: Values) -> Floats:
+    """Return what bytes take by Simple; NVLink is full with four devices, PCIe's host is shared."""
+    doublings = np.log2(hops + 1.0) - 1.0
+    if fabric(machine) != "pcie":
+        doublings = (1.0 - 0.25**doublings) / 0.75
+    found: Floats = sent / (1e3 * p["simple_gbs"] * p["wider"] ** doublings)
     return found
 
 

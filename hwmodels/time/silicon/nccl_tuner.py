@@ -69,7 +69,8 @@ FABRICS = {
 switch cannot add: four GPUs take the same times in 8 and 16 bits up to 8 MiB, so NVLS has eight;
 eight B200 take LL for 8 MiB, LL128 for 16 and Simple for 32, so LL128 is expected at 511 to 553
 GB/s (2.29.2; the 16 channels x 40 GB/s of older sources are 640)."""
-_SEND_LL = 16384.0
+SEND_LL_BYTES = 16384.0
+"""``NCCL_P2P_LL_THRESHOLD``, of one channel."""
 _SEND_CHANNELS = {"pcie": 2.0}
 """Channels to one peer; over NVLink 32."""
 
@@ -124,5 +125,7 @@ def way(ops: OpTable, op: str, machine: Machine) -> NDArray[np.int64]:
 def by_ll(ops: OpTable, machine: Machine, *, one: bool) -> NDArray[np.bool_]:
     """Say which sends of an all-to-all go by LL, bool[n]; by `one` channel, or by all of a peer."""
     channels = 1.0 if one else _SEND_CHANNELS.get(fabric(machine), 32.0)
-    found: NDArray[np.bool_] = ops["bytes"] <= channels * _SEND_LL * np.maximum(ops["devices"], 2.0)
+    found: NDArray[np.bool_] = ops["bytes"] <= channels * SEND_LL_BYTES * np.maximum(
+        ops["devices"], 2.0
+    )
     return found
