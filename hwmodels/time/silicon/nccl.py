@@ -48,30 +48,32 @@ _FIRM = 10.0
 sizes of 20 kernels (2026-11-21)."""
 
 
-def _shape(start: float, low: float, high: float, meaning: str) -> Parameter:
+def shape(start: float, low: float, high: float, meaning: str) -> Parameter:
+    """Return a parameter that is held firmly to where it starts."""
     return Parameter(start, low, high, meaning, firm=_FIRM)
 
 
 _BOTH: dict[str, Parameter] = {
     "launch_us": Parameter(4.0, 0.2, 60.0, "before any work, us"),
     "hop_us": Parameter(1.0, 0.01, 30.0, "a step to the next device, LL, us"),
-    "chain": _shape(1.0, 0.01, 1.5, "how LL's latency grows with the steps: a power, 1"),
-    "ll_rate": _shape(0.4, 0.05, 4.0, "of Simple's rate, LL's, 1"),
-    "bend": _shape(1.5, 1.01, 6.0, "how sharply LL starts to cost by size: a norm, 1"),
+    "chain": shape(1.0, 0.01, 1.5, "how LL's latency grows with the steps: a power, 1"),
+    "ll_rate": shape(0.4, 0.05, 4.0, "of Simple's rate, LL's, 1"),
+    "bend": shape(1.5, 1.01, 6.0, "how sharply LL starts to cost by size: a norm, 1"),
     "simple_us": Parameter(20.0, 0.1, 300.0, "Simple between two devices, us"),
-    "simple_chain": _shape(0.4, 0.01, 1.5, "how that grows with the steps: a power, 1"),
+    "simple_chain": shape(0.4, 0.01, 1.5, "how that grows with the steps: a power, 1"),
     "simple_gbs": Parameter(200.0, 0.5, 4000.0, "Simple between two devices, GB/s"),
     "wider": Parameter(1.0, 0.05, 4.0, "what twice the devices make of all rates, 1"),
-    "late": _shape(1.0, 0.01, 50.0, "of Simple's start, what large messages add, 1"),
-    "late_mb": _shape(20.0, 0.5, 500.0, "sent bytes at which half of that is added, MB"),
-    "simple_bend": _shape(1.5, 1.01, 6.0, "how sharply Simple starts to cost: a norm, 1"),
+    "host": Parameter(0.25, 0.01, 2.0, "what more than two devices make of them by PCIe, 1"),
+    "late": shape(1.0, 0.01, 50.0, "of Simple's start, what large messages add, 1"),
+    "late_mb": shape(20.0, 0.5, 500.0, "sent bytes at which half of that is added, MB"),
+    "simple_bend": shape(1.5, 1.01, 6.0, "how sharply Simple starts to cost: a norm, 1"),
 }
 OF_RINGS = _BOTH | {
     "more_us": Parameter(1.0, 0.01, 20.0, "LL on several channels, not one, us"),
-    "ll128_start": _shape(1.0, 0.02, 4.0, "of Simple's start, LL128's, 1"),
-    "ll128_rate": _shape(0.7, 0.1, 4.0, "of Simple's rate, LL128's, 1"),
-    "nvls_start": _shape(0.7, 0.02, 4.0, "of Simple's start, the switch's, 1"),
-    "nvls_rate": _shape(1.0, 0.1, 4.0, "of Simple's rate, the switch's, 1"),
+    "ll128_start": shape(1.0, 0.02, 4.0, "of Simple's start, LL128's, 1"),
+    "ll128_rate": shape(0.7, 0.1, 4.0, "of Simple's rate, LL128's, 1"),
+    "nvls_start": shape(0.7, 0.02, 4.0, "of Simple's start, the switch's, 1"),
+    "nvls_rate": shape(1.0, 0.1, 4.0, "of Simple's rate, the switch's, 1"),
 }
 OF_SENDS = _BOTH | {
     "channel_gbs": Parameter(20.0, 0.5, 500.0, "one channel to one peer by Simple, GB/s"),
@@ -82,7 +84,9 @@ _PART = 65536.0
 """Bytes from which on a send takes another channel: an eighth of ``NCCL_P2P_NVL_CHUNKSIZE``."""
 
 
-def _rings(op: str) -> Callable[[OpTable, Machine, str, Values], Floats]:
+def rings(op: str) -> Callable[[OpTable, Machine, str, Values], Floats]:
+    """Return what an operation takes in rings, or through the switch: a `Kernel.seconds`."""
+
     def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
         hops, sent, ways = _hops(ops), bus_bytes(op, ops), way(ops, op, machine)
         bytes_us = _bytes_us(hops, sent, machine, p)
@@ -133,11 +137,16 @@ def _ll_us(hops: Floats, more_us: Floats, bytes_us: Floats, p: Values) -> Floats
 
 
 def _bytes_us(hops: Floats, sent: Floats, machine: Machine, p: Values) -> Floats:
-    """Return what bytes take by Simple; NVLink is full with four devices, PCIe's host is shared."""
+    """Return what bytes take by Simple, us.
+
+    NVLink is nearly full with four devices; by PCIe more than two share their host.
+    """
     doublings = np.log2(hops + 1.0) - 1.0
-    if fabric(machine) != "pcie":
-        doublings = (1.0 - 0.25**doublings) / 0.75
-    found: Floats = sent / (1e3 * p["simple_gbs"] * p["wider"] ** doublings)
+    if fabric(machine) == "pcie":
+        wider = np.where(hops > 1.0, p["host"] * p["wider"] ** (doublings - 1.0), 1.0)
+    else:
+        wider = p["wider"] ** ((1.0 - 0.25**doublings) / 0.75)
+    found: Floats = sent / (1e3 * p["simple_gbs"] * wider)
     return found
 
 
@@ -164,7 +173,7 @@ def _features(op: str) -> Features:
 
 MODELS = (
     *(
-        Kernel(op, (RINGS,), OF_RINGS, _rings(op), coordinates, _features(op), curved=True)
+        Kernel(op, (RINGS,), OF_RINGS, rings(op), coordinates, _features(op), curved=True)
         for op in ("all_reduce", "all_gather", "reduce_scatter")
     ),
     Kernel(

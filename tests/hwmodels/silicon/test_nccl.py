@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tierlab.hwmodels.catalogue import load_device, load_system
+from tierlab.hwmodels.time.silicon import own_reduce
 from tierlab.hwmodels.time.silicon.calibration import Calibration, dump, load
 from tierlab.hwmodels.time.silicon.curve import Curve, smooth
 from tierlab.hwmodels.time.silicon.fit import Options, fit
@@ -14,6 +15,7 @@ from tierlab.hwmodels.time.silicon.machine import machine_of
 from tierlab.hwmodels.time.silicon.measured import KernelKey, Measured
 from tierlab.hwmodels.time.silicon.nccl import CHANNELS, MODELS, PEERS
 from tierlab.hwmodels.time.silicon.nccl_tuner import LL, LL128, NVLS, SIMPLE, by_ll, fabric, way
+from tierlab.hwmodels.time.silicon.own_reduce import ONE, RINGS, SYMMETRIC, TWO
 from tierlab.hwmodels.time.silicon.registry import model_of, model_with
 from tierlab.kernels.base.errors import BadInput
 from tierlab.kernels.ops.table import OpTable
@@ -66,13 +68,15 @@ def test_sends_go_by_ll_up_to_16_kib_of_a_channel():
     assert by_ll(ops, machine("L40S"), one=False).tolist() == [True, True, False, False]
 
 
-def measured(kernel, device: str, schedule: str, **changed: float) -> Measured:
+def measured(
+    kernel, device: str, schedule: str, *, name: str = "nccl", **changed: float
+) -> Measured:
     counts, sizes = (m.ravel() for m in np.meshgrid([2.0, 4.0, 8.0], SIZES))
     ops = OpTable.build(kernel.op, "bf16", "none", devices=counts, bytes=sizes)
     values = {n: p.start for n, p in kernel.parameters.items()} | changed
     seconds = kernel.seconds(ops, machine(device), schedule, values)
     noise = np.random.default_rng(4).normal(0.0, 0.01, len(ops))
-    key = KernelKey(kernel.op, "bf16", "none", "nccl", "2.29.2", "nccl")
+    key = KernelKey(kernel.op, "bf16", "none", "test", "1", name)
     return Measured(key, "synthetic", ops, seconds * np.exp(noise))
 
 
@@ -100,6 +104,44 @@ def test_more_bytes_take_no_less_by_one_way(kernel, schedule):
         same = ways[1:] == ways[:-1]
         assert np.isfinite(seconds).all()
         assert (np.diff(seconds)[same] >= 0.0).all()
+
+
+def test_vllm_s_own_all_reduce_leaves_the_rest_to_nccl():
+    sizes = [0.01 * MIB, 0.5 * MIB, 2 * MIB, 128 * MIB]
+    taken = own_reduce.way(messages("all_reduce", 8, sizes), machine("B200"))
+    assert taken.tolist() == [ONE, TWO, SYMMETRIC, RINGS]
+    cards = machine("L40S")
+    assert own_reduce.way(messages("all_reduce", 2, sizes), cards).tolist() == [ONE] * 3 + [RINGS]
+    assert own_reduce.way(messages("all_reduce", 4, sizes), cards).tolist() == [RINGS] * 4
+
+
+@pytest.mark.parametrize("device", ["A100", "H100", "B200", "L40S"])
+def test_vllm_s_own_all_reduce_is_fitted_with_nccl_behind_it(device):
+    (kernel,) = own_reduce.MODELS
+    known = {"simple_gbs": 90.0, "one_gbs": 40.0}
+    seen, unseen = split(measured(kernel, device, "own", name="vllm_custom_graph", **known))
+    assert model_of(seen, machine(device)) is kernel
+    found = fit(seen, machine(device))
+    error = np.abs(found.seconds(unseen.ops, machine(device))[0] / unseen.seconds - 1.0)
+    assert np.median(error) < 0.02
+    assert np.quantile(error, 0.9) < 0.06
+
+
+def test_more_cards_share_their_host_and_nvlink_fills_up():
+    values = {n: p.start for n, p in MODELS[0].parameters.items()} | {"wider": 1.2, "host": 0.2}
+
+    def gbs(device: str, count: int) -> float:
+        ops = OpTable.build("all_reduce", "bf16", "none", devices=count, bytes=2.0**34)
+        sent = 2.0**35 * (count - 1) / count
+        (took,) = MODELS[0].seconds(ops, machine(device), "rings", values)
+        return sent / took / 1e9
+
+    known = values["simple_gbs"]
+    assert gbs("A100", 2) == pytest.approx(known, rel=0.01)
+    assert gbs("A100", 4) == pytest.approx(1.2 * known, rel=0.01)
+    assert gbs("A100", 64) < 1.3 * known
+    assert gbs("L40S", 4) == pytest.approx(0.2 * known, rel=0.01)
+    assert gbs("L40S", 8) == pytest.approx(0.24 * known, rel=0.01)
 
 
 def test_sends_that_nobody_names_belong_to_the_older_model():
