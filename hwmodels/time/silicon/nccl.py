@@ -70,10 +70,10 @@ _BOTH: dict[str, Parameter] = {
 }
 OF_RINGS = _BOTH | {
     "more_us": Parameter(1.0, 0.01, 20.0, "LL on several channels, not one, us"),
-    "ll128_start": shape(1.0, 0.02, 4.0, "of Simple's start, LL128's, 1"),
-    "ll128_rate": shape(0.7, 0.1, 4.0, "of Simple's rate, LL128's, 1"),
-    "nvls_start": shape(0.7, 0.02, 4.0, "of Simple's start, the switch's, 1"),
-    "nvls_rate": shape(1.0, 0.1, 4.0, "of Simple's rate, the switch's, 1"),
+    "ll128_start": shape(0.75, 0.02, 4.0, "of Simple's start, LL128's, 1"),
+    "ll128_rate": shape(0.75, 0.1, 4.0, "of Simple's rate, LL128's, 1"),
+    "nvls_start": shape(0.8, 0.02, 4.0, "of Simple's start, the switch's, 1"),
+    "nvls_rate": shape(1.15, 0.1, 4.0, "of Simple's rate, the switch's, 1"),
 }
 OF_SENDS = _BOTH | {
     "channel_gbs": Parameter(20.0, 0.5, 500.0, "one channel to one peer by Simple, GB/s"),
