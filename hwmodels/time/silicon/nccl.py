@@ -91,7 +91,7 @@ def rings(op: str) -> Callable[[OpTable, Machine, str, Values], Floats]:
         hops, sent, ways = _hops(ops), bus_bytes(op, ops), way(ops, op, machine)
         bytes_us = _bytes_us(hops, sent, machine, p)
         more_us = p["more_us"] * np.sqrt(hops) * _several(hops, sent, op)
-        ll_us = _ll_us(hops, more_us, bytes_us, p)
+        ll_us = _ll_us(hops, more_us, bytes_us, machine, p)
         first, rate = np.ones((2, 4))
         first[[LL128, NVLS]] = p["ll128_start"], p["nvls_start"]
         rate[[LL128, NVLS]] = p["ll128_rate"], p["nvls_rate"]
@@ -110,7 +110,7 @@ def _sends(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
     part_us, ll_us = (
         np.minimum(each, most) / (1e3 * p["channel_gbs"]) for most in (_PART, SEND_LL_BYTES)
     )
-    quick_us = _ll_us(hops, 2.0 * ll_us, bytes_us, p)
+    quick_us = _ll_us(hops, 2.0 * ll_us, bytes_us, machine, p)
     start_us = p["simple_us"] * hops ** p["simple_chain"]
     slow_us = start_us + soft_max(part_us, bytes_us, p["simple_bend"])
     quick = by_ll(ops, machine, one=schedule == PEERS)
@@ -131,9 +131,14 @@ def _several(hops: Floats, sent: Floats, op: str) -> Floats:
     return found
 
 
-def _ll_us(hops: Floats, more_us: Floats, bytes_us: Floats, p: Values) -> Floats:
-    start_us = p["hop_us"] * hops ** p["chain"] + more_us
-    return soft_max(start_us, bytes_us / p["ll_rate"], p["bend"])
+def _ll_us(hops: Floats, more_us: Floats, bytes_us: Floats, machine: Machine, p: Values) -> Floats:
+    """Return what LL takes beside the launch, us; two cards' bytes add to its latency."""
+    start_us, taken_us = p["hop_us"] * hops ** p["chain"] + more_us, bytes_us / p["ll_rate"]
+    bent_us = soft_max(start_us, taken_us, p["bend"])
+    if fabric(machine) != "pcie":
+        return bent_us
+    found: Floats = np.where(hops > 1.0, bent_us, start_us + taken_us)
+    return found
 
 
 def _bytes_us(hops: Floats, sent: Floats, machine: Machine, p: Values) -> Floats:
