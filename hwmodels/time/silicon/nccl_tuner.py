@@ -4,7 +4,7 @@ NCCL moves a collective by one of three protocols: LL (8 bytes with a flag in ea
 the rate), LL128 (120 bytes of each 128, over NVLink alone) and Simple (whole chunks behind fences),
 in a ring, or through the switch that adds up (NVLS). For each it expects a latency and a rate, and
 takes the least (`ncclTopoTuneModel`, `ncclTopoGetAlgoTime` in ``src/graph/tuning.cc`` of
-NVIDIA/nccl, BSD-3): none of its constants was fitted here. Trees never win within one node: they
+NVIDIA/nccl): none of its constants was fitted here. Trees never win within one node: they
 have as many hops as a ring there, and half its rate. What it expects is not what it takes: it often
 changes to a protocol that is slower for the message at hand (`nccl` fits what each takes).
 
