@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 OCTAVES = 1.5
 """Octaves of size over which residuals stay alike."""
-NOISE = 1.0
+NOISE = 0.5
 """Of a measurement, its variance beside that of the residuals. These and `MOST` were chosen by
 leaving out sizes within the fitted sizes of 20 kernels of NCCL (2026-11-21)."""
 MOST = 0.1
