@@ -11,8 +11,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tierlab.hwmodels.time.silicon.bytime import ByTime
 from tierlab.hwmodels.time.silicon.calibration_reader import Reader
+from tierlab.hwmodels.time.silicon.curve import Curve
 from tierlab.hwmodels.time.silicon.fitted import Fitted
 from tierlab.hwmodels.time.silicon.kernel import stored
 from tierlab.hwmodels.time.silicon.packed import Later, pack
@@ -71,7 +74,7 @@ def _kernel(one: Fitted) -> dict[str, Any]:
         "p10": [stored(v) for v in one.bands.p10],
         "p90": [stored(v) for v in one.bands.p90],
         "ranges": {k: [stored(v) for v in r] for k, r in one.ranges.items()},
-        "trees": _by_time(one.trees),
+        "trees": _curve(one.trees) if isinstance(one.trees, Curve) else _by_time(one.trees),
         "spread": _packed(one.bands.spread),
     }
 
@@ -81,6 +84,12 @@ def _by_time(trees: ByTime | None) -> dict[str, Any] | None:
         return None
     cuts = [stored(c * 1e6) for c in trees.cuts_s]
     return {"cuts_us": cuts, "forests": [_packed(f) for f in trees.forests]}
+
+
+def _curve(curve: Curve) -> dict[str, Any]:
+    logs = [[round(v, 5) for v in row] for row in curve.logs.tolist()]
+    devices = [stored(v) for v in np.exp2(curve.devices).tolist()]
+    return {"devices": devices, "first": stored(curve.first), "logs": logs}
 
 
 def _packed(trees: Forest | Later | None) -> dict[str, Any] | None:

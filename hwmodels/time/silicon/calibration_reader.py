@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+import numpy as np
+
 from tierlab.hwmodels.time.silicon.bytime import ByTime
+from tierlab.hwmodels.time.silicon.curve import Curve
 from tierlab.hwmodels.time.silicon.fitted import Bands, Fitted
 from tierlab.hwmodels.time.silicon.kernel import Kernel
 from tierlab.hwmodels.time.silicon.measured import KernelKey
@@ -71,7 +74,7 @@ class Reader:
         parameters = self._parameters(table, kernel, f"{where}: parameters")
         return Fitted(
             key, self._one_of(table, "schedule", where, kernel.schedules), parameters,
-            self._trees(table, where), self._bands(table, where),
+            self._trees(table, where, kernel.curved), self._bands(table, where),
             self._ranges(table, kernel, where),
             int(self._number(table.get("points"), f"{where}: points", 1, 1e12)),
             int(self._number(table.get("groups"), f"{where}: groups", 1, 1e12)),
@@ -135,12 +138,14 @@ class Reader:
             made[name] = (low, self._number(pair[1], f"{where}: ranges: {name}", low, 1e3))
         return made
 
-    def _trees(self, table: Mapping[str, Any], where: str) -> ByTime | None:
+    def _trees(self, table: Mapping[str, Any], where: str, curved: bool) -> ByTime | Curve | None:
         given = self._need(table, "trees", where)
         if given is None:
             return None
         spot = f"{where}: trees"
         row = self.table(given, spot)
+        if "logs" in row and curved:
+            return self._curve(row, spot)
         cuts, forests = (self._need(row, key, spot) for key in ("cuts_us", "forests"))
         if not isinstance(cuts, list) or not isinstance(forests, list):
             raise self._fail(spot, "cuts_us or forests is no list", "lists")
@@ -152,6 +157,26 @@ class Reader:
         if parts != sorted(parts):
             raise self._fail(spot, f"cuts_us is {cuts!r}", "rising numbers")
         return ByTime(tuple(parts), tuple(self._forest(f, spot) for f in forests))
+
+    def _curve(self, row: Mapping[str, Any], spot: str) -> Curve:
+        counts, rows = (self._need(row, key, spot) for key in ("devices", "logs"))
+        devices = self._numbers(counts, f"{spot}: devices", 1.0, 1e6)
+        if devices != sorted(set(devices)):
+            raise self._fail(f"{spot}: devices", f"is {counts!r}", "rising numbers")
+        if not isinstance(rows, list) or len(rows) != len(devices):
+            raise self._fail(
+                f"{spot}: logs", "has other rows", f"{len(devices)}, one a device count"
+            )
+        logs = [self._numbers(one, f"{spot}: logs", -1.0, 1.0) for one in rows]
+        if len({len(one) for one in logs}) > 1:
+            raise self._fail(f"{spot}: logs", "rows differ in length", "as many knots in each")
+        first = self._number(self._need(row, "first", spot), f"{spot}: first", 0.0, 64.0)
+        return Curve(np.log2(devices), first, np.array(logs))
+
+    def _numbers(self, given: object, spot: str, low: float, high: float) -> list[float]:
+        if not isinstance(given, list) or not given:
+            raise self._fail(spot, f"is {given!r}", "a list of numbers")
+        return [self._number(v, spot, low, high) for v in given]
 
     def _forest(self, given: object, spot: str) -> Forest | Later:
         row = self.table(given, spot)

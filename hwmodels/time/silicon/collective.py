@@ -197,7 +197,7 @@ def coordinates(ops: OpTable) -> Mapping[str, Floats]:
 
 
 COLLECTIVES = {
-    op: Kernel(op, schedules, PARAMETERS, _seconds(op), coordinates, features)
+    op: Kernel(op, schedules, PARAMETERS, _seconds(op), coordinates, features, curved=True)
     for op, schedules in (
         ("all_reduce", ("both", "small", "direct", "ways", "switched")),
         ("all_gather", ("both", "small", "switched")),

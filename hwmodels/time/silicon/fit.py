@@ -14,15 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tierlab.hwmodels.time.silicon import dispatch, engines
-from tierlab.hwmodels.time.silicon.boost import Boosting
-from tierlab.hwmodels.time.silicon.bytime import ByTime, grow_by_time, rows_of
+from tierlab.hwmodels.time.silicon.bytime import ByTime
+from tierlab.hwmodels.time.silicon.curve import Curve
+from tierlab.hwmodels.time.silicon.fitcurve import Formula, band_of, fit_curve
 from tierlab.hwmodels.time.silicon.fitragged import ALONE, even_rows, fit_ragged
 from tierlab.hwmodels.time.silicon.fitted import Bands, Fitted, stratum
 from tierlab.hwmodels.time.silicon.kernel import ENGINE, Kernel, stored
+from tierlab.hwmodels.time.silicon.leftover import by_trees
 from tierlab.hwmodels.time.silicon.machine import Machine
 from tierlab.hwmodels.time.silicon.measured import Measured
 from tierlab.hwmodels.time.silicon.registry import model_of
-from tierlab.hwmodels.time.silicon.spread import NARROWER, Rows, bands, folds, spread_bands, unseen
+from tierlab.hwmodels.time.silicon.spread import bands
 from tierlab.kernels.base.errors import BadInput
 from tierlab.kernels.ops.table import DTYPE_BYTES
 
@@ -36,8 +38,6 @@ FOR_START = 240
 FOR_TREES = 40000
 SCALE = 0.03
 """Relative error at which the loss turns from square to linear."""
-FEWEST_GROUPS = 12
-"""Groups from which on errors in those left out decide whether there are trees."""
 _PRIOR = 0.3
 MOST_STEPS = 200
 _TRIAL_STEPS = 15
@@ -86,9 +86,7 @@ def fit(measured: Measured, machine: Machine, options: Options | None = None) ->
         measured = measured.take(even_rows(measured))
     data = measured.take(draw(measured.seconds, how.points or len(measured), how.seed))
     schedule, values = fit_parameters(kernel, [(data, machine)], how.seed)
-    formula = kernel.seconds(data.ops, machine, schedule, values)
-    features = kernel.asked(data.ops, machine, schedule, values, formula)
-    trees, band = _leftover(data, features, formula, how)
+    trees, band = _left_over(kernel, data, machine, schedule, values, how)
     at = kernel.coordinates(data.ops)
     one = Fitted(
         measured.key, schedule, values, trees, band,
@@ -181,6 +179,7 @@ def minimise(
 
     known = kernel.of(schedule)
     start, low, high = np.log([(p.start, p.low, p.high) for p in known.values()]).T
+    held = _PRIOR * SCALE * np.array([p.firm for p in known.values()])
     x0 = start if first is None else np.clip(np.log(list(first.values())), low, high)
     logs = [np.log(m.seconds) for m, _ in parts]
 
@@ -190,7 +189,7 @@ def minimise(
             np.log(kernel.seconds(m.ops, machine, schedule, values)) - y
             for (m, machine), y in zip(parts, logs, strict=True)
         ]
-        return np.concatenate([*errors, _PRIOR * SCALE * (x - start)])
+        return np.concatenate([*errors, held * (x - start)])
 
     found = least_squares(
         residuals, x0, bounds=(low, high), loss="soft_l1", f_scale=SCALE,
@@ -200,35 +199,27 @@ def minimise(
     return values, float(found.cost), bool(found.status > 0 and np.isfinite(found.cost))
 
 
-def _leftover(
-    data: Measured, features: Mapping[str, Floats], formula: Floats, how: Options
-) -> tuple[ByTime | None, Bands]:
-    """Return the trees, and the band around what they say of groups that they did not see.
-
-    No trees where they tell less of such groups than the formula does, if there are enough to say.
-    """
-    residuals = np.log(data.seconds / formula)
+def _left_over(
+    kernel: Kernel,
+    data: Measured,
+    machine: Machine,
+    schedule: str,
+    values: Mapping[str, float],
+    how: Options,
+) -> tuple[ByTime | Curve | None, Bands]:
+    """Return what the formula leaves over, and the band around both."""
+    formula = kernel.seconds(data.ops, machine, schedule, values)
     if not how.trees:
-        return None, bands(residuals, formula)
-    boosting, fold = Boosting(), folds(data.groups(), how.seed)
+        return None, bands(np.log(data.seconds / formula), formula)
+    if not kernel.curved:
+        features = kernel.asked(data.ops, machine, schedule, values, formula)
+        return by_trees(data, features, formula, how.seed)
 
-    def learn(seen: Rows, out: Rows) -> Floats:
-        known = rows_of(features, seen)
-        trees = grow_by_time(known, residuals[seen], formula[seen], boosting, how.seed)
-        return trees(rows_of(features, out), formula[out])
+    def refit(seen: Measured) -> Mapping[str, float]:
+        return minimise(kernel, [(seen, machine)], schedule, MOST_STEPS, values)[0]
 
-    said = unseen(fold, learn)
-    worse = _typical(residuals - said) > _typical(residuals)
-    if worse and data.groups().max() + 1 >= FEWEST_GROUPS:
-        return None, spread_bands(features, residuals, formula, fold, how.seed)
-    left, predicted = residuals - said, formula * np.exp(said)
-    band = spread_bands(features, left, predicted, fold, how.seed, NARROWER)
-    return grow_by_time(features, residuals, formula, boosting, how.seed), band
-
-
-def _typical(errors: Floats) -> float:
-    """Return the geometric mean of median and 90% quantile of the sizes: both count."""
-    return float(np.sqrt(np.prod(np.quantile(np.abs(errors), (0.5, 0.9)))))
+    formula_of = Formula(kernel, machine, schedule)
+    return fit_curve(formula_of, data, values), band_of(formula_of, data, refit, how.seed)
 
 
 def fit_all(

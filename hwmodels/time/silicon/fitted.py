@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tierlab.hwmodels.time.constants import STRATA_S
 from tierlab.hwmodels.time.silicon.bytime import ByTime
+from tierlab.hwmodels.time.silicon.curve import Curve
 from tierlab.hwmodels.time.silicon.kernel import Kernel
 from tierlab.hwmodels.time.silicon.machine import Machine
 from tierlab.hwmodels.time.silicon.measured import KernelKey
@@ -111,7 +112,7 @@ class Fitted:
     key: KernelKey
     schedule: str
     parameters: Mapping[str, float]
-    trees: ByTime | None
+    trees: ByTime | Curve | None
     bands: Bands
     ranges: Mapping[str, tuple[float, float]]
     points: int

@@ -32,6 +32,8 @@ class Parameter:
         What it is where a calibration was made before it existed; None: such a file is refused.
     only
         The schedules that it belongs to, if not to all: fits of others leave it out.
+    firm
+        How firmly it is held to where it starts; more for shapes where there are few measurements.
     """
 
     start: float
@@ -40,6 +42,7 @@ class Parameter:
     meaning: str
     absent: float | None = None
     only: tuple[str, ...] = ()
+    firm: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,9 @@ class Kernel:
         Schedule -> what the names of its kernels hold, where it is tried for no others.
     families
         Schedule -> the same; a kernel whose name holds any of these is tried with these alone.
+    curved
+        Whether what the formula leaves over is a curve in the message's size (`curve`), not trees;
+        `features` then tell the ``way`` that each message takes.
     """
 
     op: str
@@ -75,6 +81,7 @@ class Kernel:
     features: Features | None = None
     marks: Mapping[str, str] = field(default_factory=dict)
     families: Mapping[str, str] = field(default_factory=dict)
+    curved: bool = False
 
     def of(self, schedule: str) -> dict[str, Parameter]:
         """Return the parameters of one schedule."""

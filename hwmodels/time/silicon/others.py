@@ -46,6 +46,7 @@ _UNROUTED = "vllm_fused_moe"
 (ai-dynamo/aiconfigurator, ``collector/vllm/collect_moe.py``)."""
 _NCCL = {"all_reduce": "all_reduce", "all_gather": "all_gather", "alltoall": "all_to_all",
          "reduce_scatter": "reduce_scatter"}  # fmt: skip
+_MOVED = ["all_gather", "alltoall"]
 
 
 @dataclass(frozen=True)
@@ -207,12 +208,19 @@ def own_all_reduce(d: pl.DataFrame) -> Iterator[Part]:
 
 
 def nccl(d: pl.DataFrame) -> Iterator[Part]:
-    """Messages are in elements; of a gather they are what all devices bring together."""
+    """Messages are in elements; of a gather they are what all devices bring together.
+
+    Gathers and all-to-alls move bytes of whatever type: 8-bit rows are second measurements.
+    """
     import polars as pl
 
-    d = d.filter((pl.col("nccl_dtype") == "half") & pl.col("op_name").is_in(list(_NCCL)))
+    wide, moved = pl.col("nccl_dtype") == "half", pl.col("op_name").is_in(_MOVED)
+    d = d.filter(
+        (wide | (moved & (pl.col("nccl_dtype") == "int8"))) & pl.col("op_name").is_in(list(_NCCL))
+    )
+    d = d.with_columns((pl.col("message_size") * pl.when(wide).then(2).otherwise(1)).alias("bytes"))
     for (name,), rows in _each(d, "op_name"):
-        devices, payload = _column(rows, "num_gpus"), 2.0 * _column(rows, "message_size")
+        devices, payload = _column(rows, "num_gpus"), _column(rows, "bytes")
         payload = payload / devices if name == "all_gather" else payload
         ops = OpTable.build(_NCCL[name], "bf16", "none", devices=devices, bytes=payload)
         yield Part(_NCCL[name], "bf16", "none", "nccl", ops, _seconds(rows))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tierlab.hwmodels.time.silicon import flash4, unified
+from tierlab.hwmodels.time.silicon import flash4, nccl, own_reduce, unified
 from tierlab.hwmodels.time.silicon.collective import COLLECTIVES
 from tierlab.hwmodels.time.silicon.decode import DECODE
 from tierlab.hwmodels.time.silicon.elementwise import ELEMENTWISE
@@ -33,6 +33,8 @@ KERNELS: dict[str, Kernel] = {kernel.op: kernel for kernel in _PLAIN} | {
 NAMED = (
     Named(flash4.MARK, (flash4.DECODE, flash4.PREFILL), flash4.runs),
     Named(unified.MARK, (unified.DECODE, unified.PREFILL)),
+    Named(nccl.MARK, nccl.MODELS),
+    Named(own_reduce.MARK, own_reduce.MODELS),
 )
 """Kernels that their name tells: no schedule of the operation's plain model is theirs."""
 VARIANTS = {

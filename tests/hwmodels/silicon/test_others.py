@@ -173,6 +173,8 @@ def test_messages_become_what_one_device_brings():
     gather, reduce = nccl(rows)
     assert gather.ops["bytes"].tolist() == [1024]
     assert reduce.ops["bytes"].tolist() == [8192]
+    (again,) = nccl(rows.with_columns(nccl_dtype=pl.lit("int8")))
+    assert (again.name, again.ops["bytes"].tolist()) == ("all_gather", [512])
 
 
 def test_tables_are_found_by_kind_framework_and_version(tmp_path):
