@@ -26,6 +26,7 @@ from tierlab.hwmodels.time.silicon.aiconfigurator import DEVICES, read_system
 from tierlab.hwmodels.time.silicon.fitted import stratum
 from tierlab.hwmodels.time.silicon.holdout import FEWEST, STRATA
 from tierlab.hwmodels.time.silicon.measured import Measured
+from tierlab.hwmodels.time.silicon.windows import answered
 from tierlab.kernels.ops.table import COLUMNS
 
 Floats = NDArray[np.float64]
@@ -81,7 +82,7 @@ def twice(first: Measured, second: Measured) -> tuple[Floats, Floats]:
 
 def noise(tables: Path | None) -> Iterator[Noise]:
     for device, twin, ours, theirs in twins(tables):
-        one, two = twice(ours, theirs)
+        one, two = twice(ours.take(answered(ours)), theirs)
         for s, title in enumerate(STRATA):
             mine = stratum(one) == s
             if mine.sum() < FEWEST:

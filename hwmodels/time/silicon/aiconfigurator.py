@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tierlab.hwmodels.time.silicon.measured import KernelKey, Measured
-from tierlab.hwmodels.time.silicon.windows import dropped, minds
 from tierlab.kernels.base.errors import BadInput
 from tierlab.kernels.base.names import near
 from tierlab.kernels.ops.table import OpTable
@@ -127,15 +126,8 @@ def _split(op: str, path: Path, framework: str) -> list[Measured]:
     ):
         spelled = str(kernel).lower()
         key = KernelKey(op, str(dtype), str(kv), framework, version, spelled, bool(windowed))
-        parts.append(_bound(_measured(key, source, rows)))
-    return [part for part in parts if len(part)]
-
-
-def _bound(part: Measured) -> Measured:
-    """Leave out windows that engines drop: the table without windows has these calls."""
-    if not part.key.windowed:
-        return part
-    return part.take(~dropped(part.ops, minds(part.key.kernel)))
+        parts.append(_measured(key, source, rows))
+    return parts
 
 
 def _shape(op: str, d: pl.DataFrame) -> pl.DataFrame:

@@ -18,6 +18,7 @@ from tierlab.hwmodels.time.silicon.fitted import Fitted, stratum
 from tierlab.hwmodels.time.silicon.machine import Machine
 from tierlab.hwmodels.time.silicon.measured import Measured
 from tierlab.hwmodels.time.silicon.noise import falls, shares
+from tierlab.hwmodels.time.silicon.windows import answered
 from tierlab.kernels.ops.table import COLUMNS
 
 Floats = NDArray[np.float64]
@@ -133,13 +134,16 @@ def ask(model: Fitted, unseen: Measured, machine: Machine) -> Said:
 
 
 def score(said: Said, unseen: Measured, machine: Machine, fitted: int) -> list[Row]:
-    """Score what was said of measurements, a row a stratum; `fitted`: points that were seen."""
+    """Score what was said of measurements, a row a stratum; `fitted`: points that were seen.
+
+    Of those that predictions ask of this model: dropped windows are another's (`windows`).
+    """
     predicted, low, high, bare = said
     within = (unseen.seconds >= low) & (unseen.seconds <= high)
-    fall = falls(unseen)
+    fall, own = falls(unseen), answered(unseen)
     rows = []
     for s, name in enumerate(STRATA):
-        mine = np.flatnonzero(stratum(unseen.seconds) == s)
+        mine = np.flatnonzero((stratum(unseen.seconds) == s) & own)
         if len(mine) < FEWEST:
             continue
         true = unseen.seconds[mine]

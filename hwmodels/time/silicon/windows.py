@@ -13,6 +13,7 @@ import re
 import numpy as np
 from numpy.typing import NDArray
 
+from tierlab.hwmodels.time.silicon.measured import Measured
 from tierlab.hwmodels.time.silicon.uneven import longest
 from tierlab.kernels.ops.table import COLUMNS, OpTable
 
@@ -37,6 +38,17 @@ def dropped(ops: OpTable, minds: NDArray[np.bool_] | bool) -> NDArray[np.bool_]:
     window = ops["window"]
     found: NDArray[np.bool_] = (window > 0) & (longest(ops) <= window)
     return found & ~(minds & (ops["q_len"] == 1)) if found.any() else found
+
+
+def answered(part: Measured) -> NDArray[np.bool_]:
+    """Say which measurements are of calls that the model of their kernel answers, bool[n].
+
+    Calls whose window is dropped are fitted, too: they run on the same machine. They are asked of
+    another model.
+    """
+    if not part.key.windowed:
+        return np.ones(len(part), np.bool_)
+    return ~dropped(part.ops, minds(part.key.kernel))
 
 
 def without(ops: OpTable, rows: NDArray[np.bool_]) -> OpTable:
