@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from tierlab.hwmodels.time.silicon import dispatch, engines
 from tierlab.hwmodels.time.silicon.boost import Boosting
 from tierlab.hwmodels.time.silicon.bytime import ByTime, grow_by_time, rows_of
+from tierlab.hwmodels.time.silicon.few import few, judged
 from tierlab.hwmodels.time.silicon.fitragged import ALONE, even_rows, fit_ragged
 from tierlab.hwmodels.time.silicon.fitted import Bands, Fitted, stratum
 from tierlab.hwmodels.time.silicon.kernel import ENGINE, Kernel, stored
@@ -36,8 +37,6 @@ FOR_START = 240
 FOR_TREES = 40000
 SCALE = 0.03
 """Relative error at which the loss turns from square to linear."""
-FEWEST_GROUPS = 12
-"""Groups from which on errors in those left out decide whether there are trees."""
 _PRIOR = 0.3
 MOST_STEPS = 200
 _TRIAL_STEPS = 15
@@ -94,6 +93,7 @@ def fit(measured: Measured, machine: Machine, options: Options | None = None) ->
         measured.key, schedule, values, trees, band,
         {name: (float(c.min()), float(c.max())) for name, c in at.items()},
         len(data), int(data.groups().max()) + 1, measured.source,
+        judged(at, folds(data.groups(), how.seed)) if how.trees and few(data.groups()) else {},
     )  # fmt: skip
     return fit_ragged(one, ragged, machine, SCALE) if ragged else one
 
@@ -205,7 +205,8 @@ def _leftover(
 ) -> tuple[ByTime | None, Bands]:
     """Return the trees, and the band around what they say of groups that they did not see.
 
-    No trees where they tell less of such groups than the formula does, if there are enough to say.
+    No trees where they tell less of such groups than the formula does, and bands that depend on the
+    shape, if there are enough groups to say.
     """
     residuals = np.log(data.seconds / formula)
     if not how.trees:
@@ -218,12 +219,14 @@ def _leftover(
         return trees(rows_of(features, out), formula[out])
 
     said = unseen(fold, learn)
-    worse = _typical(residuals - said) > _typical(residuals)
-    if worse and data.groups().max() + 1 >= FEWEST_GROUPS:
-        return None, spread_bands(features, residuals, formula, fold, how.seed)
     left, predicted = residuals - said, formula * np.exp(said)
-    band = spread_bands(features, left, predicted, fold, how.seed, NARROWER)
-    return grow_by_time(features, residuals, formula, boosting, how.seed), band
+    some = few(data.groups())
+    if not some and _typical(left) > _typical(residuals):
+        return None, spread_bands(features, residuals, formula, fold, how.seed)
+    trees = grow_by_time(features, residuals, formula, boosting, how.seed)
+    if some:
+        return trees, bands(left, predicted)
+    return trees, spread_bands(features, left, predicted, fold, how.seed, NARROWER)
 
 
 def _typical(errors: Floats) -> float:
