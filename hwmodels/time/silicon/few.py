@@ -11,7 +11,7 @@ bands' interval score (Gneiting and Raftery, 2007) fell from 21.6% to 16.4%. Tre
 full so far out err less: median 1.72%, was 1.88%, p90 6.4%, was 7.1%. How the trees' own size
 depends on the shape cannot be learnt from so few: without, the coverage of strata scatters by 7
 points, with by 10. Whether there are trees at all is not for so few to say, either: chosen by the
-same folds, medians would be 1.86%.
+same folds, medians would be 1.86%. `benchmarks/few_groups.py` draws other such sets.
 """
 
 from __future__ import annotations
