@@ -16,6 +16,7 @@ import numpy as np
 from tierlab.hwmodels.time.silicon.bytime import ByTime
 from tierlab.hwmodels.time.silicon.calibration_reader import Reader
 from tierlab.hwmodels.time.silicon.curve import Curve
+from tierlab.hwmodels.time.silicon.few import Ranges
 from tierlab.hwmodels.time.silicon.fitted import Fitted
 from tierlab.hwmodels.time.silicon.kernel import stored
 from tierlab.hwmodels.time.silicon.packed import Later, pack
@@ -73,10 +74,15 @@ def _kernel(one: Fitted) -> dict[str, Any]:
         "parameters": {k: stored(v) for k, v in one.parameters.items()},
         "p10": [stored(v) for v in one.bands.p10],
         "p90": [stored(v) for v in one.bands.p90],
-        "ranges": {k: [stored(v) for v in r] for k, r in one.ranges.items()},
+        "ranges": _ranges(one.ranges),
         "trees": _curve(one.trees) if isinstance(one.trees, Curve) else _by_time(one.trees),
         "spread": _packed(one.bands.spread),
+        **({"judged": _ranges(one.judged)} if one.judged else {}),
     }
+
+
+def _ranges(ranges: Ranges) -> dict[str, list[float]]:
+    return {k: [stored(v) for v in r] for k, r in ranges.items()}
 
 
 def _by_time(trees: ByTime | None) -> dict[str, Any] | None:

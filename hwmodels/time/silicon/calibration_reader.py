@@ -75,10 +75,11 @@ class Reader:
         return Fitted(
             key, self._one_of(table, "schedule", where, kernel.schedules), parameters,
             self._trees(table, where, kernel.curved), self._bands(table, where),
-            self._ranges(table, kernel, where),
+            self._ranges(table, "ranges", kernel, where),
             int(self._number(table.get("points"), f"{where}: points", 1, 1e12)),
             int(self._number(table.get("groups"), f"{where}: groups", 1, 1e12)),
             self.text(table, "source", where),
+            self._ranges(table, "judged", kernel, where) if "judged" in table else {},
         )  # fmt: skip
 
     def _key(self, table: Mapping[str, Any], where: str) -> KernelKey:
@@ -126,16 +127,16 @@ class Reader:
         return a, b, c
 
     def _ranges(
-        self, table: Mapping[str, Any], kernel: Kernel, where: str
+        self, table: Mapping[str, Any], key: str, kernel: Kernel, where: str
     ) -> dict[str, tuple[float, float]]:
-        given = self.table(self._need(table, "ranges", where), f"{where}: ranges")
+        given = self.table(self._need(table, key, where), f"{where}: {key}")
         made = {}
         axes = _axes(kernel)
         for name, pair in given.items():
             if name not in axes or not isinstance(pair, list) or len(pair) != 2:
-                raise self._fail(f"{where}: ranges", f"{name} = {pair!r}", "AXIS = [low, high]")
-            low = self._number(pair[0], f"{where}: ranges: {name}", -1e3, 1e3)
-            made[name] = (low, self._number(pair[1], f"{where}: ranges: {name}", low, 1e3))
+                raise self._fail(f"{where}: {key}", f"{name} = {pair!r}", "AXIS = [low, high]")
+            low = self._number(pair[0], f"{where}: {key}: {name}", -1e3, 1e3)
+            made[name] = (low, self._number(pair[1], f"{where}: {key}: {name}", low, 1e3))
         return made
 
     def _trees(self, table: Mapping[str, Any], where: str, curved: bool) -> ByTime | Curve | None:

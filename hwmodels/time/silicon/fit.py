@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from tierlab.hwmodels.time.silicon import dispatch, engines
 from tierlab.hwmodels.time.silicon.bytime import ByTime
 from tierlab.hwmodels.time.silicon.curve import Curve
+from tierlab.hwmodels.time.silicon.few import few, judged
 from tierlab.hwmodels.time.silicon.fitcurve import Formula, band_of, fit_curve
 from tierlab.hwmodels.time.silicon.fitragged import ALONE, even_rows, fit_ragged
 from tierlab.hwmodels.time.silicon.fitted import Bands, Fitted, stratum
@@ -24,7 +25,7 @@ from tierlab.hwmodels.time.silicon.leftover import by_trees
 from tierlab.hwmodels.time.silicon.machine import Machine
 from tierlab.hwmodels.time.silicon.measured import Measured
 from tierlab.hwmodels.time.silicon.registry import model_of
-from tierlab.hwmodels.time.silicon.spread import bands
+from tierlab.hwmodels.time.silicon.spread import bands, folds
 from tierlab.kernels.base.errors import BadInput
 from tierlab.kernels.ops.table import DTYPE_BYTES
 
@@ -87,11 +88,13 @@ def fit(measured: Measured, machine: Machine, options: Options | None = None) ->
     data = measured.take(draw(measured.seconds, how.points or len(measured), how.seed))
     schedule, values = fit_parameters(kernel, [(data, machine)], how.seed)
     trees, band = _left_over(kernel, data, machine, schedule, values, how)
-    at = kernel.coordinates(data.ops)
+    at, groups = kernel.coordinates(data.ops), data.groups()
+    lone = how.trees and not kernel.curved and few(groups)
     one = Fitted(
         measured.key, schedule, values, trees, band,
         {name: (float(c.min()), float(c.max())) for name, c in at.items()},
-        len(data), int(data.groups().max()) + 1, measured.source,
+        len(data), int(groups.max()) + 1, measured.source,
+        judged(at, folds(groups, how.seed)) if lone else {},
     )  # fmt: skip
     return fit_ragged(one, ragged, machine, SCALE) if ragged else one
 

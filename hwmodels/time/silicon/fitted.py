@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tierlab.hwmodels.time.constants import STRATA_S
 from tierlab.hwmodels.time.silicon.bytime import ByTime
 from tierlab.hwmodels.time.silicon.curve import Curve
+from tierlab.hwmodels.time.silicon.few import Ranges
 from tierlab.hwmodels.time.silicon.kernel import Kernel
 from tierlab.hwmodels.time.silicon.machine import Machine
 from tierlab.hwmodels.time.silicon.measured import KernelKey
@@ -107,6 +108,9 @@ class Fitted:
         How many measurements, in how many groups of shapes, it was fitted on.
     source
         Where the measurements are from.
+    judged
+        Coordinate -> (lowest, highest) that the bands were made for, where that is farther than
+        measured: of few groups (`few`).
     """
 
     key: KernelKey
@@ -114,10 +118,11 @@ class Fitted:
     parameters: Mapping[str, float]
     trees: ByTime | Curve | None
     bands: Bands
-    ranges: Mapping[str, tuple[float, float]]
+    ranges: Ranges
     points: int
     groups: int
     source: str
+    judged: Ranges = field(default_factory=dict)
 
     @property
     def kernel(self) -> Kernel:
@@ -134,6 +139,7 @@ class Fitted:
         alike = self._alike(ops, machine, formula_s)
         far = alike.each(self.outside(alike.ops))
         seconds, beyond = formula_s, far > BEYOND
+        far = alike.each(self.outside(alike.ops, self.judged)) if self.judged else far
         factor, width = self._learnt(alike, machine, bands)
         if factor is not None:
             seconds = seconds * np.exp(factor * np.exp2(-far))
@@ -201,10 +207,13 @@ class Fitted:
         """Return the times of the formula alone, s, float64[n]."""
         return self.kernel.seconds(ops, machine, self.schedule, self.parameters)
 
-    def outside(self, ops: OpTable) -> Floats:
-        """Return how far a row lies outside the range, in its farthest coordinate, float64[n]."""
+    def outside(self, ops: OpTable, wider: Ranges | None = None) -> Floats:
+        """Return how far a row lies outside the range, in its farthest coordinate, float64[n].
+
+        `wider` ranges take the place of those measured.
+        """
         at, far = self.kernel.coordinates(ops), np.zeros(len(ops))
-        for name, (low, high) in self.ranges.items():
+        for name, (low, high) in {**self.ranges, **(wider or {})}.items():
             if name == RAGGED:
                 continue
             np.maximum(far, np.maximum(low - at[name], at[name] - high), out=far)

@@ -64,7 +64,7 @@ PARAMETERS: dict[str, Parameter] = {
     "queue_us": Parameter(1.0, 1e-3, 10.0, "where CTAs wait for an SM, us"),
     "tile": Parameter(14000.0, 100.0, 80000.0, "a CTA's start and end, cycles"),
     "block": Parameter(5000.0, 100.0, 40000.0, "a block of 64 x 64, cycles"),
-    "packed": Parameter(10000.0, 10.0, 80000.0, "more for partial sums of 64 packed rows, cycles"),
+    "packed": Parameter(10000.0, 10.0, 80000.0, "more for partial sums of a chunk, cycles"),
     "search": Parameter(1200.0, 10.0, 20000.0, "to look through 31 sequences, cycles"),
     "combine_us": Parameter(2.0, 0.01, 20.0, "the pass that combines splits, us"),
     "split_us": Parameter(1.0, 0.01, 3.0, "more for 32 splits with keys, us"),
@@ -167,7 +167,8 @@ def _attention_s(ops: OpTable, machine: Machine, grid: _Grid, p: Values) -> tupl
     """
     steps = ops["batch"] / SEARCH
     rows = np.minimum(ops["q_len"] * ops["heads"] / ops["kv_heads"], ROWS) / ROWS
-    packed = p["packed"] * rows * (grid.splits > 1) * (ops["heads"] > ops["kv_heads"])
+    chunk = (ops["q_len"] > 1) & (ops["heads"] > ops["kv_heads"])
+    packed = p["packed"] * rows * (grid.splits > 1) * chunk
     fixed = p["tile"] + packed + p["search"] * np.maximum(steps - 1.0, 0.0) / 2.0
     block = p["block"] * ops["head_dim"] / WIDE
     longest = fixed + (grid.longest - 1.0) * block

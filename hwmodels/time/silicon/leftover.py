@@ -9,13 +9,12 @@ from numpy.typing import NDArray
 
 from tierlab.hwmodels.time.silicon.boost import Boosting
 from tierlab.hwmodels.time.silicon.bytime import ByTime, grow_by_time, rows_of
+from tierlab.hwmodels.time.silicon.few import few
 from tierlab.hwmodels.time.silicon.fitted import Bands
 from tierlab.hwmodels.time.silicon.measured import Measured
-from tierlab.hwmodels.time.silicon.spread import NARROWER, Rows, folds, spread_bands, unseen
+from tierlab.hwmodels.time.silicon.spread import NARROWER, Rows, bands, folds, spread_bands, unseen
 
 Floats = NDArray[np.float64]
-FEWEST_GROUPS = 12
-"""Groups from which on errors in those left out decide whether there are trees."""
 
 
 def by_trees(
@@ -23,7 +22,8 @@ def by_trees(
 ) -> tuple[ByTime | None, Bands]:
     """Return the trees, and the band around what they say of groups that they did not see.
 
-    No trees where they tell less of such groups than the formula does, if there are enough to say.
+    No trees where they tell less of such groups than the formula does, and bands that depend on the
+    shape, if there are enough groups to say.
     """
     residuals = np.log(data.seconds / formula)
     boosting, fold = Boosting(), folds(data.groups(), seed)
@@ -34,12 +34,13 @@ def by_trees(
         return trees(rows_of(features, out), formula[out])
 
     said = unseen(fold, learn)
-    worse = _typical(residuals - said) > _typical(residuals)
-    if worse and data.groups().max() + 1 >= FEWEST_GROUPS:
-        return None, spread_bands(features, residuals, formula, fold, seed)
     left, predicted = residuals - said, formula * np.exp(said)
-    band = spread_bands(features, left, predicted, fold, seed, NARROWER)
-    return grow_by_time(features, residuals, formula, boosting, seed), band
+    if not (some := few(data.groups())) and _typical(left) > _typical(residuals):
+        return None, spread_bands(features, residuals, formula, fold, seed)
+    trees = grow_by_time(features, residuals, formula, boosting, seed)
+    if some:
+        return trees, bands(left, predicted)
+    return trees, spread_bands(features, left, predicted, fold, seed, NARROWER)
 
 
 def _typical(errors: Floats) -> float:

@@ -12,7 +12,10 @@ From `triton_unified_attention.py` and `triton_attn.py` (Apache-2.0, 0.24):
 - a window leaves out steps, not segments;
 - the grid has room for a part of a tile more a sequence; these CTAs end at once, too.
 
-Several CTAs share an SM: they take the longer of one's latency and of all their throughput.
+Several CTAs share an SM: they take the longer of one's latency and of all their throughput. A grid
+that is resident at once is dealt to the GPU's clusters alike, and those have not as many SMs each:
+on the B200 256, 512 and 1,024 CTAs of one length take as long as on 128 of its 148 SMs, 2,048, of
+which the later ones go where there is room, as on 143.
 """
 
 from __future__ import annotations
@@ -64,6 +67,8 @@ PARAMETERS: dict[str, Parameter] = {
     "fill": Parameter(1000.0, 1.0, 20000.0, "of an SM, a segment of several steps, cycles"),
     "bare": Parameter(1500.0, 1.0, 20000.0, "of an SM, a segment outside the window, cycles"),
     "few": Parameter(2.5, 0.1, 9.0, "CTAs an SM to which one has as many as it may, 1"),
+    "even": Parameter(0.9, 0.75, 1.0, "of the SMs, what a resident grid keeps busy, 1", 1.0),
+    "resident": Parameter(8.0, 2.0, 20.0, "CTAs an SM up to which a grid is resident, 1", 8.0),
     "crowd": Parameter(4.0, 1.02, 9.0, "how well CTAs of an SM overlap: a norm, 1"),
     "reduce_us": Parameter(2.5, 0.01, 20.0, "the pass that reduces segments, us"),
     "reduced": Parameter(10.0, 1.0, 20000.0, "of an SM, a token and head of that, cycles"),
@@ -179,6 +184,8 @@ def _busy_s(machine: Machine, grid: _Grid, miss: Floats, pace: Floats, p: Values
     two = (grid.ctas <= machine.sms) & (slots <= 2.0)
     uneven = np.where(two, 1.0, uneven)
     fullest = np.where(slots <= 1.0, 1.0, on_sm + uneven * (np.ceil(slots) - on_sm))
+    more = np.minimum(1.0, (p["resident"] / on_sm) ** 2) * (1.0 / p["even"] - 1.0)
+    fullest = np.where(on_sm > 1.0, np.maximum(fullest, on_sm * (1.0 + more)), fullest)
     scattered = (1.0 - uneven) * (grid.bare > 0) * np.sqrt(grid.ctas / machine.sms)
     fullest = fullest + p["scatter"] * scattered
     alone = grid.longest * wait
