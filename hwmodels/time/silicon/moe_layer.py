@@ -108,7 +108,8 @@ def inward(ops: OpTable) -> NDArray[np.bool_]:
 def uneven(of: Layer) -> NDArray[np.bool_]:
     """Say where the inner layer is in no multiple of 16: loads of its rows are narrower."""
     odd = [np.floor(wide / 16.0) * 16.0 != wide for wide in (of.inner, of.outer)]
-    return odd[0] | odd[1]
+    found: NDArray[np.bool_] = odd[0] | odd[1]
+    return found
 
 
 def layer_of(ops: OpTable, schedule: str) -> Layer:
