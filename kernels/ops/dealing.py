@@ -46,8 +46,9 @@ def experts_read(tokens: Floats, experts: Floats, top_k: Floats, routing: Floats
     if not routing.any():
         return found
     uniform, skewed = routing == UNIFORM, routing > UNIFORM
-    missed = np.maximum(1.0 - top_k / most, 0.0)
-    found = np.where(uniform, most * (1.0 - missed**tokens), found)
+    if uniform.any():
+        missed = np.maximum(1.0 - top_k[uniform] / most[uniform], 0.0)
+        found[uniform] = most[uniform] * (1.0 - missed ** tokens[uniform])
     if skewed.any():
         found[skewed] = _skewed(tokens, most, top_k, routing, np.zeros(len(tokens)), skewed)
     return found
@@ -196,12 +197,12 @@ def _look_up(
         elif x <= known[low]:
             found[i] = counts[line, low]
         else:
-            while high - low > 1:
-                middle = (low + high) // 2
-                if known[middle] <= x:
-                    low = middle
-                else:
-                    high = middle
+            left = high - low
+            while left > 1:
+                half = left // 2
+                low += half if known[low + half] <= x else 0
+                left -= half
+            high = low + 1
             slope = (counts[line, high] - counts[line, low]) / (known[high] - known[low])
             found[i] = slope * (x - known[low]) + counts[line, low]
 
