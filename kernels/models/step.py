@@ -77,6 +77,8 @@ def dense_work(
     for layer, times in model.dense_shapes:
         add_layer(Part(rows, times, tp, weights), model, layer, m[step])
     _final_norm(rows, model, m[step])
+    if not sampled.any():
+        return rows.work()
     return Work.concat([rows.work(), _logits_work(model, tp, sampled, sampling)])
 
 

@@ -15,9 +15,11 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from tierlab.kernels.base.binding import Binder, Compiled, plain
 from tierlab.kernels.ops.routing import UNIFORM
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
 HEIGHTS = np.array([8.0, 16.0, 32.0, 48.0, 64.0, 128.0, 256.0])
 """Tiles that power laws are counted in."""
 _FAR = 4.5
@@ -25,6 +27,10 @@ _FAR = 4.5
 _DRAWS = 8192
 """Weights drawn for one number of tokens: 32 times 256 experts."""
 _MOST_TOKENS = 2.0**22
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+"""2^64 over the golden ratio: spreads what is alike (Knuth, vol. 3, 6.4)."""
+_SLOTS = np.uint64(64 - 12)
+"""Bits of a number that its slot leaves out."""
 
 
 def experts_read(tokens: Floats, experts: Floats, top_k: Floats, routing: Floats) -> Floats:
@@ -40,8 +46,9 @@ def experts_read(tokens: Floats, experts: Floats, top_k: Floats, routing: Floats
     if not routing.any():
         return found
     uniform, skewed = routing == UNIFORM, routing > UNIFORM
-    missed = np.maximum(1.0 - top_k / most, 0.0)
-    found = np.where(uniform, most * (1.0 - missed**tokens), found)
+    if uniform.any():
+        missed = np.maximum(1.0 - top_k[uniform] / most[uniform], 0.0)
+        found[uniform] = most[uniform] * (1.0 - missed ** tokens[uniform])
     if skewed.any():
         found[skewed] = _skewed(tokens, most, top_k, routing, np.zeros(len(tokens)), skewed)
     return found
@@ -116,7 +123,9 @@ def _over(tokens: Floats, chance: Floats, rows: Floats) -> Floats:
 
 def _normal(z: Floats) -> Floats:
     """Return the normal distribution's function to 1.4e-4 (Bowling et al., JIEM 2 (2009) 114)."""
-    found: Floats = 1.0 / (1.0 + np.exp(-np.clip(0.07056 * z**3 + 1.5976 * z, -500.0, 500.0)))
+    found: Floats = 1.0 / (
+        1.0 + np.exp(-np.clip(0.07056 * (z * z * z) + 1.5976 * z, -500.0, 500.0))
+    )
     return found
 
 
@@ -129,20 +138,73 @@ def _skewed(
     rows: NDArray[np.bool_],
 ) -> Floats:
     """Look power laws up for some rows: tiles of `height`, or experts read where it is 0."""
-    asked = np.stack([experts, top_k, routing])[:, rows]
-    mixed = asked[0] + np.sqrt(2.0) * asked[1] + np.sqrt(3.0) * asked[2]
-    _, first, kind = np.unique(mixed, return_index=True, return_inverse=True)
+    asked = [column[rows] for column in (experts, top_k, routing)]
+    first, kind = _kinds(asked[0] + np.sqrt(2.0) * asked[1] + np.sqrt(3.0) * asked[2])
+    ends, known, counts = _tables(tuple(zip(*(c[first].tolist() for c in asked), strict=True)))
     place, tokens = np.searchsorted(HEIGHTS, height[rows]) + 1, tokens[rows]
     place[height[rows] == 0.0] = 0
     found = np.empty(len(tokens))
-    for i, at in enumerate(first):
-        known, counts = _counts(*asked[:, at].tolist())
-        mine = np.flatnonzero(kind == i)
-        for p in np.unique(place[mine]):
-            these = mine[place[mine] == p]
-            beyond = np.maximum(tokens[these] / known[-1], 1.0) if p else 1.0
-            found[these] = np.interp(tokens[these], known, counts[p]) * beyond
+    look_up: Compiled = _look_up if plain(len(tokens)) else _compiled(_look_up)
+    look_up(tokens, kind, place, ends, known, counts, found)
     return found
+
+
+def _kinds(mixed: Floats) -> tuple[Ints, Ints]:
+    """Return a row of each number that occurs, and which of them each row has, int64[n].
+
+    Few numbers stand among many rows: slots for all, and sorting where two share one.
+    """
+    slots = (mixed.view(np.uint64) * _GOLDEN >> _SLOTS).astype(np.int64)
+    last = np.full(1 << int(64 - _SLOTS), -1)
+    last[slots] = np.arange(len(mixed))
+    if (mixed[last[slots]] != mixed).any():
+        _, first, kind = np.unique(mixed, return_index=True, return_inverse=True)
+        return first, kind
+    held = np.flatnonzero(last >= 0)
+    number = np.empty(len(last), np.int64)
+    number[held] = np.arange(len(held))
+    return last[held], number[slots]
+
+
+@lru_cache(maxsize=16)
+def _tables(kinds: tuple[tuple[float, ...], ...]) -> tuple[Ints, Floats, Floats]:
+    """Return where the tables of some kinds end, and these side by side: `_counts`."""
+    tables = [_counts(*kind) for kind in kinds]
+    ends = np.cumsum([0] + [len(known) for known, _ in tables])
+    known, counts = (np.concatenate(part, axis=-1) for part in zip(*tables, strict=True))
+    return ends, known, counts
+
+
+@lru_cache(maxsize=2)
+def _compiled(function: Compiled) -> Compiled:
+    return Binder().entry(function)
+
+
+def _look_up(
+    tokens: Floats,
+    kind: Ints,
+    place: Ints,
+    ends: Ints,
+    known: Floats,
+    counts: Floats,
+    found: Floats,
+) -> None:
+    """Interpolate in each row's table; tiles go on in proportion to tokens past its end."""
+    for i in range(len(found)):
+        low, high, x, line = ends[kind[i]], ends[kind[i] + 1] - 1, tokens[i], place[i]
+        if x >= known[high]:
+            found[i] = counts[line, high] * (x / known[high] if line else 1.0)
+        elif x <= known[low]:
+            found[i] = counts[line, low]
+        else:
+            left = high - low
+            while left > 1:
+                half = left // 2
+                low += half if known[low + half] <= x else 0
+                left -= half
+            high = low + 1
+            slope = (counts[line, high] - counts[line, low]) / (known[high] - known[low])
+            found[i] = slope * (x - known[low]) + counts[line, low]
 
 
 @lru_cache(maxsize=512)

@@ -36,6 +36,9 @@ class ChunkTable:
     ----------
     seconds
         float64[len(SOURCES), queries, keys].
+    once
+        float64[len(SOURCES)], what of them is the kernels' own: the chunk of none. Written with
+        the first part.
     known
         uint8[parts, parts], which of the tokens and the keys are filled in, with their upper ends.
     """
@@ -47,6 +50,7 @@ class ChunkTable:
         self.seconds = np.zeros((len(SOURCES), len(queries), len(keys)))
         parts = (len(queries) - 1) // PER_PART + 1, (len(keys) - 1) // KEYS_PER_PART + 1
         self.known = np.zeros(parts, np.uint8)
+        self.once = np.zeros(len(SOURCES))
         self._met: set[tuple[int, int]] = set()
 
     def learn(self, place: int) -> None:
@@ -63,8 +67,16 @@ class ChunkTable:
         into = self.seconds[:, rows, columns]
         grid = np.meshgrid(self._queries[rows], self._keys[columns], indexing="ij")
         q_len, past = (x.ravel().astype(np.int64) for x in grid)
-        into[:] = self._predict(q_len, past).reshape(into.shape)
+        found = self._predict(q_len, past) if self.known.any() else self._with_once(q_len, past)
+        into[:] = found.reshape(into.shape)
         self.known[part, first:last] = 1
+
+    def _with_once(self, q_len: Ints, past: Ints) -> Floats:
+        """Predict chunks, and beside them those of one and of two tokens, which tell `once`."""
+        found = self._predict(np.append(q_len, (1, 2)), np.append(past, (0, 0)))
+        one, two = found[:, -2:].T
+        self.once[:] = np.maximum(2.0 * one - two, 0.0)
+        return found[:, :-2]
 
     def need(self, q_len: Ints, past: Ints) -> Floats:
         """Return `seconds`, filled in for chunks of so many tokens after so many keys."""

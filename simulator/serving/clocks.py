@@ -63,7 +63,7 @@ class OpTimes:
             chunk=timer.chunks.seconds,
             ending=timer.ending.seconds,
             chunk_known=timer.ending.known,
-            once=timer.once_s,
+            once=timer.chunks.once,
             together=timer.together[0],
             rules=timer.together[1],
             **_host(timer.host, lines, timer.dense.seconds.shape[1]),

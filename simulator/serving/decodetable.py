@@ -1,7 +1,7 @@
 """What a batch of decodes' attention takes, by its sequences, keys and spread, filled as asked.
 
 A run of one kind of requests asks for a small corner of the table: its batches' mean keys lie
-within an octave or two, and so do their spreads.
+within an octave or two, and so do their spreads. Their sizes vary more.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from tierlab.simulator.serving.axis import below
 
 Floats = NDArray[np.float64]
 Predict = Callable[[Floats, Floats, Floats], Floats]
-GROUP = 32
+GROUP = 64
 """Batch sizes that are predicted in one call, one beside the other."""
-PER_PART = 16
-"""Nodes of keys that are: two octaves, of which the first ends at node `PER_PART` - 1, so that
+PER_PART = 8
+"""Nodes of keys that are: an octave, of which the first ends at node `PER_PART` - 1, so that
 1,024 begins one."""
 TOGETHER = 2
 """Spreads that are: kernel models start from the even batches of the same keys."""

@@ -131,7 +131,7 @@ class StepTimer:
         host = self.host_s(tokens, sequences, False)
         times = StepTimes(np.empty(1), np.empty((len(SOURCES), 1)))
         chunk_s = self.chunks.need(q_len, kv_len - q_len)
-        chunks = self.queries, self.keys, chunk_s, self.once_s, q_len, kv_len, *self.together
+        chunks = self.queries, self.keys, chunk_s, self.chunks.once, q_len, kv_len, *self.together
         others = self.spreads, self._attention(decodes, 1), fixed, host, decodes
         self._lookups.mixed_times(*chunks, *others, times.by_source, times.seconds)
         return times
@@ -161,16 +161,6 @@ class StepTimer:
         kv_len = np.maximum(keys, 1.0)
         work = decode_work(self.model, self.tp, self.kv_dtype, batch, kv_len, spread)
         return self._split(launched(self.times, work), len(batch))
-
-    @cached_property
-    def once_s(self) -> Floats:
-        """What of a chunk's seconds is the kernels' own, float64[len(SOURCES)]: the chunk of none.
-
-        One kernel a layer serves all chunks of a step.
-        """
-        one, two = self._chunk_s(np.array([1, 2]), np.zeros(2, np.int64)).T
-        none: Floats = np.maximum(2.0 * one - two, 0.0)
-        return none
 
     @cached_property
     def together(self) -> tuple[Floats, Floats]:
@@ -217,7 +207,10 @@ class StepTimer:
 
     @cached_property
     def chunks(self) -> ChunkTable:
-        """A prefill chunk's attention; what policies run beside it is in it."""
+        """A prefill chunk's attention; what policies run beside it is in it.
+
+        One kernel a layer serves all chunks of a step.
+        """
         return ChunkTable(self.queries, self.keys, self._chunk_s)
 
     @cached_property
@@ -242,9 +235,9 @@ class StepTimer:
         return DenseTable(self.budget, captured, self._dense_s)
 
     def _dense_s(self, tokens: Ints) -> Floats:
-        padded = self.graphs.padded(tokens, False)
+        padded, place = np.unique(self.graphs.padded(tokens, False), return_inverse=True)
         dense = dense_work(self.model, self.weights, self.tp, padded, 0)
-        return self._split(launched(self.times, dense), len(tokens))
+        return self._split(launched(self.times, dense), len(padded))[:, place]
 
     @cached_property
     def by_sequences(self) -> tuple[Floats, Floats]:
@@ -253,13 +246,14 @@ class StepTimer:
         What decodes alone take beside attention; and of that, logits and sampling.
         """
         counts = np.arange(self.sequences + 1, dtype=np.int64)
-        padded, most = self.graphs.padded(counts, True), len(counts)
+        padded, place = np.unique(self.graphs.padded(counts, True), return_inverse=True)
         dense = dense_work(self.model, self.weights, self.tp, padded, 0)
         head = dense_work(self.model, self.weights, self.tp, 0, counts, self.sampling)
-        dense = launched(self.times, dense)
-        both = Work.concat([dense, Work(head.ops, head.step + most, head.repeat)])
-        rest, sampled = self._split(both, 2 * most).T.reshape(2, most, len(SOURCES))
-        return rest + sampled, np.ascontiguousarray(sampled)
+        dense, distinct = launched(self.times, dense), len(padded)
+        both = Work.concat([dense, Work(head.ops, head.step + distinct, head.repeat)])
+        found = self._split(both, distinct + len(counts)).T
+        sampled = np.ascontiguousarray(found[distinct:])
+        return found[place] + sampled, sampled
 
     def _split(self, work: Work, steps: int) -> Floats:
         if self.band == "mid":

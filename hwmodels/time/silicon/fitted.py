@@ -135,8 +135,8 @@ class Fitted:
         What the trees say counts half as much for each octave outside the range: far away the
         formula stands alone, and its band is wider.
         """
-        formula_s = self.formula_s(ops, machine)
-        alike = self._alike(ops, machine, formula_s)
+        alike = self._alike(ops, machine)
+        formula_s = self._lengthened(ops, machine, alike)
         far = alike.each(self.outside(alike.ops))
         seconds, beyond = formula_s, far > BEYOND
         far = alike.each(self.outside(alike.ops, self.judged)) if self.judged else far
@@ -164,16 +164,27 @@ class Fitted:
         high = np.minimum(high * scale, np.maximum(high, most))
         return low, high
 
-    def _alike(self, ops: OpTable, machine: Machine, formula_s: Floats) -> _Alike:
+    def _alike(self, ops: OpTable, machine: Machine) -> _Alike:
         """Return rows of even lengths: of ragged batches, one for each run of alike ones."""
         if not ops["kv_len_spread"].any():
-            return _Alike(ops, formula_s, None, ragged=False)
+            return _Alike(ops, self.formula_s(ops, machine), None, ragged=False)
         starts = run_starts(ops, but="kv_len_spread")
         if starts.all():
             plain, place = even(ops), None
         else:
             plain, place = even(ops.take(starts)), np.cumsum(starts) - 1
         return _Alike(plain, self.formula_s(plain, machine), place, ragged=True)
+
+    def _lengthened(self, ops: OpTable, machine: Machine, alike: _Alike) -> Floats:
+        """Return the formula's times: those of even lengths are known."""
+        if not alike.ragged:
+            return alike.seconds
+        ragged = ops["kv_len_spread"] > 0
+        if ragged.all():
+            return self.formula_s(ops, machine)
+        found = alike.each(alike.seconds).copy()
+        found[ragged] = self.formula_s(ops.take(ragged), machine)
+        return found
 
     def _unsure(self, ops: OpTable, formula_s: Floats, even_s: Floats) -> Floats:
         """Return how far off the time of ragged batches may be beside that of even ones, in log."""

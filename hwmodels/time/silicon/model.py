@@ -42,6 +42,8 @@ _PLAIN = np.array([op not in ("gemm", "grouped_gemm", *_ATTENTION) for op in OPS
 _PRODUCT = ("m", "n", "k")
 _SEQUENCES = ("batch", "q_len", "kv_len", "heads", "kv_heads", "head_dim")
 """The sizes that a product or attention has, without one of which it has no work."""
+_VARIANT = 2
+"""What the number of all that selects a kernel has more for a variant: a bit of its own."""
 _Rows = NDArray[np.int64] | slice
 
 
@@ -115,15 +117,16 @@ class Silicon:
             goes |= small & (ops["experts"] > 0)
         if not goes.any():
             return work
-        return Work(ops.take(~goes), work.step[~goes], work.repeat[~goes])
+        stays = _span(np.flatnonzero(~goes))
+        return Work(ops.take(stays), work.step[stays], work.repeat[stays])
 
     def _hold(self, ops: OpTable, rows: NDArray[np.bool_], but: tuple[str, ...] = ()) -> bool:
         """Say whether whole layers were measured of all these rows: not by the schedules `but`."""
-        asked = ops.take(rows)
-        if not len(asked) or is_variant(asked).any():
+        if not rows.any():
             return False
-        members = np.unique(self._member(asked))
-        if members[0] < 0:
+        codes = _codes(ops)[rows]
+        members = np.unique(self._of_code[codes])
+        if members[0] < 0 or (codes & _VARIANT).any():
             return False
         return all(self._members[g].fitted.schedule not in but for g in members)
 
@@ -193,14 +196,14 @@ class Silicon:
 
 
 def _code(op: int, dtype: int, kv: int, windowed: bool, variant: bool) -> int:
-    return ((op * len(DTYPES) + dtype) * len(DTYPES) + kv) * 4 + 2 * variant + windowed
+    return ((op * len(DTYPES) + dtype) * len(DTYPES) + kv) * 4 + _VARIANT * variant + windowed
 
 
 def _codes(ops: OpTable) -> NDArray[np.int64]:
     """Return one number for all that selects a kernel, int64[n]."""
     windowed = _ATTENDS[ops.op] & (ops["window"] > 0)
     base: NDArray[np.int64] = _BASE[ops.op, ops.dtype, ops.kv_dtype]
-    return base + 2 * is_variant(ops) + windowed
+    return base + _VARIANT * is_variant(ops) + windowed
 
 
 def _base(op: int, dtype: int, stored: int) -> int:
@@ -231,7 +234,7 @@ def _void(ops: OpTable) -> NDArray[np.bool_]:
 
 def _span(rows: NDArray[np.int64]) -> _Rows:
     """Return rising places as a slice where there are no others between: that copies nothing."""
-    first, end = int(rows[0]), int(rows[-1]) + 1
+    first, end = (int(rows[0]), int(rows[-1]) + 1) if len(rows) else (0, 0)
     return slice(first, end) if end - first == len(rows) else rows
 
 

@@ -29,12 +29,13 @@ from tierlab.hwmodels.time.silicon.kernel import (
     soft_min,
 )
 from tierlab.hwmodels.time.silicon.machine import Machine
+from tierlab.hwmodels.time.silicon.moe_dealt import dealt, read
 from tierlab.hwmodels.time.silicon.moe_features import features
-from tierlab.hwmodels.time.silicon.moe_layer import ALONE, layer_of, uneven
-from tierlab.hwmodels.time.silicon.moe_tiles import FAMILIES, HEIGHTS, MARKS, VLLM, high, tiles
+from tierlab.hwmodels.time.silicon.moe_layer import ALONE
+from tierlab.hwmodels.time.silicon.moe_tiles import FAMILIES, HEIGHTS, MARKS, VLLM
+from tierlab.hwmodels.time.silicon.once import once
 from tierlab.hwmodels.time.silicon.tiles import STEP
 from tierlab.kernels.ops.gemm import output_bytes, weight_bytes
-from tierlab.kernels.ops.moe import experts_touched
 from tierlab.kernels.ops.table import DTYPE_BYTES, DTYPES, OpTable
 
 PARAMETERS: dict[str, Parameter] = {
@@ -69,13 +70,10 @@ class _Batch:
 
     def __init__(self, ops: OpTable, machine: Machine, schedule: str, p: Values) -> None:
         self.ops, self.machine, self.p = ops, machine, p
-        self.schedule, self.of = schedule, layer_of(ops, schedule)
-        self.read = experts_touched(ops)
+        self.schedule, self.read = schedule, read(ops)
         self.routed = ops["m"] * ops["top_k"]
-        self.rows = self.routed / self.read
-        self.height, self.width = tiles(ops, machine, schedule, self.rows, self.of.inner)
-        full = self.rows / self.height
-        whole = high(ops, self.rows, self.read, self.height)
+        self.of, self.uneven, rows, (self.height, self.width), whole = dealt(ops, machine, schedule)
+        full = rows / self.height
         self.high = np.maximum(full, 1.0) if schedule == "packed" else whole
         if schedule == "cutlass":
             self.high = self.high + p["part"] * (self.high - full)
@@ -94,7 +92,7 @@ class _Batch:
         ops, p, of = self.ops, self.p, self.of
         routing_s = (ops["experts"] * p["expert_ns"] + self.routed * p["row_ns"]) * 1e-9
         start_s = (p["launch_us"] + p["lone_us"] * (ops["top_k"] == 1.0)) * 1e-6
-        odd = 1.0 + p["odd"] * uneven(of)
+        odd = 1.0 + p["odd"] * self.uneven
         busy_s = self.product_s(of.inner * (1.0 + of.gates), of.outer)
         if self.schedule not in ALONE:
             busy_s = busy_s + self.product_s(of.outer, of.inner)
@@ -122,9 +120,10 @@ class _Batch:
         return found
 
 
+@once
 def coordinates(ops: OpTable) -> Mapping[str, Floats]:
     """Return log2 of tokens, rows an expert, width, depth, experts and the weights read."""
-    touched = experts_touched(ops)
+    touched = read(ops)
     tokens = np.log2(np.maximum(ops["m"], 1.0))
     rows = tokens + np.log2(np.maximum(ops["top_k"], 1.0) / touched)
     n, k = np.log2(ops["n"]), np.log2(ops["k"])

@@ -8,10 +8,10 @@ import numpy as np
 
 from tierlab.hwmodels.time.silicon.kernel import Floats, Values, rounding
 from tierlab.hwmodels.time.silicon.machine import Machine
-from tierlab.hwmodels.time.silicon.moe_layer import Layer, layer_of, uneven
-from tierlab.hwmodels.time.silicon.moe_tiles import HEIGHTS, VLLM, WIDTH, Tiles, high, tiles
+from tierlab.hwmodels.time.silicon.moe_dealt import dealt_whole, read
+from tierlab.hwmodels.time.silicon.moe_layer import Layer
+from tierlab.hwmodels.time.silicon.moe_tiles import HEIGHTS, VLLM, WIDTH, Tiles, high
 from tierlab.kernels.ops.gemm import output_bytes, weight_bytes
-from tierlab.kernels.ops.moe import experts_touched
 from tierlab.kernels.ops.table import DTYPE_BYTES, DTYPES, OpTable
 
 _ALIGNED = 512
@@ -25,18 +25,17 @@ def features(
 
     Of a layer, as its products share what is left over; of a product, where it runs alone.
     """
-    of, touched = layer_of(ops, schedule), experts_touched(ops)
-    routed = np.maximum(ops["m"] * ops["top_k"], 1.0)
-    n, k, rows = of.inner * (1.0 + of.gates), of.outer, routed / touched
+    of, odd, rows, taken, stacked = dealt_whole(ops, machine, schedule)
+    routed, touched = np.maximum(ops["m"] * ops["top_k"], 1.0), read(ops)
+    n, k, spread = of.inner * (1.0 + of.gates), of.outer, touched / machine.sms
     peaks = np.array([machine.peak(d) for d in DTYPES])[ops.dtype]
     weights: Floats = touched * ops["n"] * ops["k"] / of.share
     whole_s: Floats = seconds / of.share
     moved = routed * (k * DTYPE_BYTES[ops.dtype] + n * output_bytes(ops))
     stored: Floats = weights * weight_bytes(ops)
-    taken = tiles(ops, machine, schedule, rows, of.inner)
-    stacked, spread = high(ops, rows, touched, taken.height), touched / machine.sms
     found = {
         **_logs(ops, of),
+        "uneven": odd.astype(np.float64),
         "rows": np.log2(rows),
         "read": np.log2(weights),
         "work": np.log2(rows * weights),
@@ -54,7 +53,8 @@ def features(
     }
     for height in () if schedule in VLLM else HEIGHTS:
         one = Tiles(np.full(len(ops), height), np.full(len(ops), WIDTH))
-        others = high(ops, rows, touched, one.height)
+        same = bool((taken.height == height).all())
+        others = stacked if same else high(ops, rows, touched, one.height)
         found |= _tiling(f"{height:.0f}", one, others, spread, rows, n)
     return found | {"up_out": rounding(spread * (stacked * np.ceil(k / taken.width)))}
 
@@ -76,7 +76,6 @@ def _logs(ops: OpTable, of: Layer) -> Mapping[str, Floats]:
         "shape": n_log - k_log,
         "n_even": _even(n),
         "k_even": _even(k),
-        "uneven": uneven(of).astype(np.float64),
     }
 
 

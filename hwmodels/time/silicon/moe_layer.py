@@ -107,7 +107,8 @@ def inward(ops: OpTable) -> NDArray[np.bool_]:
 
 def uneven(of: Layer) -> NDArray[np.bool_]:
     """Say where the inner layer is in no multiple of 16: loads of its rows are narrower."""
-    found: NDArray[np.bool_] = (of.inner % 16.0 != 0) | (of.outer % 16.0 != 0)
+    odd = [np.floor(wide / 16.0) * 16.0 != wide for wide in (of.inner, of.outer)]
+    found: NDArray[np.bool_] = odd[0] | odd[1]
     return found
 
 

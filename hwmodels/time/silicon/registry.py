@@ -43,6 +43,8 @@ VARIANTS = {
     "grouped_gemm": "batched_gemm",
 }
 """Operation -> the variant that other kernels run; `is_variant` says which rows."""
+Rows = NDArray[np.bool_]
+_DECODE, _PREFILL, _GROUPED = (OPS.index(op) for op in VARIANTS)
 
 
 def model_of(measured: Measured, machine: Machine) -> Kernel:
@@ -62,16 +64,30 @@ def model_with(op: str, schedule: str) -> Kernel:
     return next((kernel for kernel in own if schedule in kernel.schedules), KERNELS[op])
 
 
-def is_variant(ops: OpTable) -> NDArray[np.bool_]:
+def is_variant(ops: OpTable) -> Rows:
     """Say which rows other kernels run, bool[n].
 
     MLA's decode over latents, its prefill with values narrower than keys, and grouped products in
     which every row visits every matrix.
     """
-    decode = (ops.op == OPS.index("decode_attention")) & (ops["latent_rank"] > 0)
-    narrow = (ops["v_head_dim"] > 0) & (ops["v_head_dim"] != ops["head_dim"])
-    prefill = (ops.op == OPS.index("prefill_attention")) & narrow & (ops["latent_rank"] == 0)
-    whole = (ops["experts"] > 0) & (ops["top_k"] >= ops["experts"])
-    batched = (ops.op == OPS.index("grouped_gemm")) & whole
-    found: NDArray[np.bool_] = decode | prefill | batched
+    found, present = np.zeros(len(ops), np.bool_), np.bincount(ops.op, minlength=len(OPS)) > 0
+    for op, varies in ((_DECODE, _latent), (_PREFILL, _narrow), (_GROUPED, _whole)):
+        if present[op]:
+            found |= (ops.op == op) & varies(ops)
     return found
+
+
+def _latent(ops: OpTable) -> Rows:
+    absorbed: Rows = ops["latent_rank"] > 0
+    return absorbed
+
+
+def _narrow(ops: OpTable) -> Rows:
+    differs = (ops["v_head_dim"] > 0) & (ops["v_head_dim"] != ops["head_dim"])
+    plain: Rows = differs & (ops["latent_rank"] == 0)
+    return plain
+
+
+def _whole(ops: OpTable) -> Rows:
+    all_visited: Rows = (ops["experts"] > 0) & (ops["top_k"] >= ops["experts"])
+    return all_visited

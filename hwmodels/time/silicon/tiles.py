@@ -75,18 +75,36 @@ def least_s(columns: Sequence[Floats], rates: Rates, tiles: Sequence[Tile]) -> F
         Of the machine and the kernel.
     """
     best = np.full(len(columns[0]), np.inf)
-    work = np.empty((3, _BLOCK))
+    work, known = np.empty((3, _BLOCK)), np.array(tiles, np.float64)
+    try_tiles: Compiled = _try_tiles if plain(len(best)) else _compiled(_try_tiles)
     for start in range(0, len(best), _BLOCK):
         part = [np.ascontiguousarray(c[start : start + _BLOCK]) for c in columns]
-        try_tile: Compiled = _try_tile if plain(len(best)) else _compiled(_try_tile)
-        for tile in tiles:
-            try_tile(*part, rates, tile, work, best[start : start + _BLOCK])
+        try_tiles(*part, rates, known, work, best[start : start + _BLOCK])
     return best
 
 
 @lru_cache(maxsize=2)
 def _compiled(function: Compiled) -> Compiled:
     return Binder(error_model="numpy").entry(function)
+
+
+def _try_tiles(
+    m: Floats,
+    n: Floats,
+    k: Floats,
+    read_s: Floats,
+    write_s: Floats,
+    written: Floats,
+    r: Rates,
+    tiles: Floats,
+    work: Floats,
+    best: Floats,
+) -> None:
+    """Lower `best` to the time with the best of `tiles`, float64[tiles, 6], where it is less."""
+    for t in range(len(tiles)):
+        rows, columns, share, edge_s = tiles[t, 0], tiles[t, 1], tiles[t, 2], tiles[t, 3]
+        tile = Tile(rows, columns, share, edge_s, int(tiles[t, 4]), tiles[t, 5])
+        _try_tile(m, n, k, read_s, write_s, written, r, tile, work, best)
 
 
 def _try_tile(

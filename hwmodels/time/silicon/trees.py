@@ -103,9 +103,8 @@ class Forest:
         """
         flat, bins = self._flat, np.empty(values.shape, np.uint8)
         place, leaf = np.empty(len(into), np.uint8), np.empty(LEAVES)
-        _compiled(_bin_rows)(values, flat.edges, flat.starts, bins)
         asked = flat.feature, self.above, self.scale, self.steps
-        _compiled(_add_trees)(bins, *asked, leaf, place, into)
+        _compiled(_sum_up)(values, flat.edges, flat.starts, bins, *asked, leaf, place, into)
 
     def _plainly(self, columns: Sequence[Floats]) -> Floats:
         """Return the same to the last bit, without compiling: leaves add up tree by tree."""
@@ -144,6 +143,23 @@ def binned(features: Floats, edges: Sequence[Floats]) -> Bytes:
 @lru_cache(maxsize=8)
 def _compiled(function: Compiled) -> Compiled:
     return Binder().entry(function)
+
+
+def _sum_up(
+    values: Floats,
+    edges: Floats,
+    starts: NDArray[np.int64],
+    bins: Bytes,
+    feature: Bytes,
+    above: Bytes,
+    scale: Floats,
+    steps: NDArray[np.int8],
+    leaf: Floats,
+    place: Bytes,
+    total: Floats,
+) -> None:
+    _bin_rows(values, edges, starts, bins)
+    _add_trees(bins, feature, above, scale, steps, leaf, place, total)
 
 
 def _bin_rows(values: Floats, edges: Floats, starts: NDArray[np.int64], bins: Bytes) -> None:

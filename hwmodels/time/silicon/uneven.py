@@ -4,17 +4,19 @@ Of the lengths, mean and longest are known. Some sequences are taken to be as lo
 and the others `SHORTER` times shorter. CTAs start in order on the SMs that are free. While SMs are
 busy memory is, too, and lengths make no difference; then only long ones run on, each at the pace
 of a CTA alone (`Pace`). Counted over keys instead of seconds, a CTA's progress does not depend on
-what it draws: the CTAs that run at each key give the time.
+what it draws: the CTAs that run at each key give the time. Row by row, compiled.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from tierlab.hwmodels.time.silicon.kernel import Floats
 from tierlab.hwmodels.time.silicon.once import once
+from tierlab.kernels.base.binding import Binder, Compiled, plain
 from tierlab.kernels.ops.table import COLUMNS, OpTable
 
 SHORTER = 4.0
@@ -50,7 +52,7 @@ def longest(ops: OpTable) -> Floats:
 
 
 class Batch(NamedTuple):
-    """What is launched, all float64[n].
+    """What is launched, all float64[n], or one of them.
 
     Attributes
     ----------
@@ -64,20 +66,20 @@ class Batch(NamedTuple):
         How often the batch is gone through: once, or once for each lane.
     """
 
-    sequences: Floats
-    mean: Floats
-    longest: Floats
-    lanes: Floats
-    splits: Floats
-    slots: Floats
-    rounds: Floats
+    sequences: Any
+    mean: Any
+    longest: Any
+    lanes: Any
+    splits: Any
+    slots: Any
+    rounds: Any
 
 
 class Pace(NamedTuple):
-    """Seconds for a key of a tile, both float64[n]: by a CTA alone, and by all SMs together."""
+    """Seconds for a key of a tile, as `Batch`: by a CTA alone, and by all SMs together."""
 
-    alone_s: Floats
-    full_s: Floats
+    alone_s: Any
+    full_s: Any
 
 
 def lengthened_s(batch: Batch, pace: Pace) -> Floats:
@@ -85,29 +87,57 @@ def lengthened_s(batch: Batch, pace: Pace) -> Floats:
 
     What SMs wait at the end of an even batch is left out: the formula for those knows it.
     """
-    alike = batch._replace(longest=batch.mean)
-    found: Floats = np.maximum(_waited_s(batch, pace) - _waited_s(alike, pace), 0.0)
+    columns = np.broadcast_arrays(*batch, *pace)
+    found = np.empty(len(columns[0]))
+    each: Compiled = _each if plain(len(found)) else _compiled(_each)
+    each(*map(np.ascontiguousarray, columns), found)
     return found
+
+
+@lru_cache(maxsize=2)
+def _compiled(function: Compiled) -> Compiled:
+    return Binder(error_model="numpy").entry(function)
+
+
+def _each(
+    sequences: Floats,
+    mean: Floats,
+    longest: Floats,
+    lanes: Floats,
+    splits: Floats,
+    slots: Floats,
+    rounds: Floats,
+    alone_s: Floats,
+    full_s: Floats,
+    found: Floats,
+) -> None:
+    for i in range(len(found)):
+        n, even, most, wide = sequences[i], mean[i], longest[i], lanes[i]
+        cut, room, passes = splits[i], slots[i], rounds[i]
+        pace = Pace(alone_s[i], full_s[i])
+        waited = _waited_s(Batch(n, even, most, wide, cut, room, passes), pace)
+        alike = _waited_s(Batch(n, even, even, wide, cut, room, passes), pace)
+        found[i] = max(waited - alike, 0.0)
 
 
 class _Split(NamedTuple):
     """Two kinds of sequences: how many are long, keys of a long CTA, and keys of a short one."""
 
-    long: Floats
-    own: Floats
-    short: Floats
-    tiles: Floats
+    long: float
+    own: float
+    short: float
+    tiles: float
 
 
 def _two_kinds(b: Batch) -> _Split:
-    short = np.minimum(b.longest / SHORTER, b.mean)
-    long = np.clip(b.sequences * (b.mean - short) / (b.longest - short), 1.0, b.sequences)
+    short = min(b.longest / SHORTER, b.mean)
+    long = min(max(b.sequences * (b.mean - short) / (b.longest - short), 1.0), b.sequences)
     others = b.sequences - long
-    left = np.maximum(b.sequences * b.mean - long * b.longest, 0.0)
-    keys = np.where(others > 1e-6, left / np.maximum(others, 1e-6), b.longest)
+    left = max(b.sequences * b.mean - long * b.longest, 0.0)
+    keys = left / others if others > 1e-6 else b.longest
     own = b.longest / b.splits
-    tiles = b.lanes * (long * b.splits + others * np.maximum(keys / own, 1.0))
-    return _Split(long, own, np.minimum(keys, own), tiles)
+    tiles = b.lanes * (long * b.splits + others * max(keys / own, 1.0))
+    return _Split(long, own, min(keys, own), tiles)
 
 
 class _Running(NamedTuple):
@@ -117,66 +147,67 @@ class _Running(NamedTuple):
     long, the last after `ends`.
     """
 
-    first: Floats
-    until: Floats
-    later: Floats
-    ends: Floats
-    width: Floats
-
-    def keys(self) -> Floats:
-        """Return the keys of all of them."""
-        sloped = np.minimum(self.ends, self.width)
-        flat = self.ends - sloped
-        found: Floats = self.first * self.until + self.later * (
-            flat + sloped * sloped / (2.0 * self.width)
-        )
-        return found
-
-    def waited_s(self, pace: Pace) -> Floats:
-        """Return what they take longer alone than all SMs would for the same keys, s."""
-        both = np.maximum(pace.alone_s - self.first * pace.full_s, 0.0)
-        falling = self.later * pace.full_s
-        waited = self._above(both, falling, np.zeros_like(both), self.until)
-        waited += both * np.maximum(self.until - self.ends, 0.0)
-        waited += self._above(pace.alone_s, falling, self.until, self.ends)
-        return waited
-
-    def _above(self, top: Floats, falling: Floats, start: Floats, end: Floats) -> Floats:
-        """Integrate max(top - falling x the share of the later ones that still run, 0)."""
-        knee = self.ends - self.width
-        flat = np.maximum(np.minimum(knee, end) - start, 0.0)
-        from_share = np.minimum((self.ends - start) / self.width, 1.0)
-        to_share = np.maximum(self.ends - end, 0.0) / self.width
-        upper = np.minimum(from_share, top / np.maximum(falling, 1e-30))
-        part = top - 0.5 * falling * (upper + to_share)
-        sloped = self.width * np.maximum(upper - to_share, 0.0) * part
-        area: Floats = np.maximum(top - falling, 0.0) * flat + sloped
-        return area
+    first: float
+    until: float
+    later: float
+    ends: float
+    width: float
 
 
-def _waited_s(b: Batch, pace: Pace) -> Floats:
+def _keys(r: _Running) -> float:
+    """Return the keys of all of them."""
+    sloped = min(r.ends, r.width)
+    flat = r.ends - sloped
+    keys: float = r.first * r.until + r.later * (flat + sloped * sloped / (2.0 * r.width))
+    return keys
+
+
+def _alone_s(r: _Running, pace: Pace) -> float:
+    """Return what they take longer alone than all SMs would for the same keys, s."""
+    both = max(pace.alone_s - r.first * pace.full_s, 0.0)
+    falling = r.later * pace.full_s
+    waited: float = _above(r, both, falling, 0.0, r.until)
+    waited += both * max(r.until - r.ends, 0.0)
+    waited += _above(r, pace.alone_s, falling, r.until, r.ends)
+    return waited
+
+
+def _above(r: _Running, top: float, falling: float, start: float, end: float) -> float:
+    """Integrate max(top - falling x the share of the later ones that still run, 0)."""
+    knee = r.ends - r.width
+    flat = max(min(knee, end) - start, 0.0)
+    from_share = min((r.ends - start) / r.width, 1.0)
+    to_share = max(r.ends - end, 0.0) / r.width
+    upper = min(from_share, top / max(falling, 1e-30))
+    part = top - 0.5 * falling * (upper + to_share)
+    sloped = r.width * max(upper - to_share, 0.0) * part
+    area: float = max(top - falling, 0.0) * flat + sloped
+    return area
+
+
+def _waited_s(b: Batch, pace: Pace) -> float:
     """Return what SMs wait for long CTAs, s."""
     kinds = _two_kinds(b)
     work = b.sequences * b.mean * b.lanes
-    busy = np.minimum(b.slots, kinds.tiles)
-    done = np.maximum(work / busy, kinds.short)
+    busy = min(b.slots, kinds.tiles)
+    done = max(work / busy, kinds.short)
     for _ in range(_ROUNDS):
-        left = _running(b, kinds, work, busy, done).keys()
-        done = 0.5 * (done + np.maximum((work - left) / busy, kinds.short))
-    return _running(b, kinds, work, busy, done).waited_s(pace)
+        left = _keys(_running(b, kinds, work, busy, done))
+        done = 0.5 * (done + max((work - left) / busy, kinds.short))
+    return _alone_s(_running(b, kinds, work, busy, done), pace)
 
 
-def _running(b: Batch, kinds: _Split, work: Floats, busy: Floats, done: Floats) -> _Running:
+def _running(b: Batch, kinds: _Split, work: float, busy: float, done: float) -> _Running:
     """Return the long CTAs that run on once each SM has `done` so many keys.
 
     Those of the first wave started together, the others evenly until the last long one did.
     """
     count = kinds.long * b.lanes * b.splits
-    first = count * np.minimum(b.slots / kinds.tiles, 1.0)
+    first = count * min(b.slots / kinds.tiles, 1.0)
     others = 1.0 - kinds.long / b.sequences
     last = np.sqrt(others) * kinds.short + ANYWHERE * others * work / (b.rounds * busy)
-    ends = np.maximum(kinds.own - np.minimum(last, done), 0.0)
-    width = np.clip(done - kinds.short, 1e-3 * kinds.own, kinds.own)
-    steady = np.minimum(busy * count * width / work, count)
-    later = np.where(done < kinds.own, count - first, steady)
-    return _Running(first, np.maximum(kinds.own - done, 0.0), later, ends, width)
+    ends = max(kinds.own - min(last, done), 0.0)
+    width = min(max(done - kinds.short, 1e-3 * kinds.own), kinds.own)
+    steady = min(busy * count * width / work, count)
+    later = count - first if done < kinds.own else steady
+    return _Running(first, max(kinds.own - done, 0.0), later, ends, width)

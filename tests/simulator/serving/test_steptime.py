@@ -72,7 +72,7 @@ def test_chunks_of_a_mixed_step_share_their_kernels(times, name):
     apart = [clock.mixed(q[i : i + 1], kv[i : i + 1], none).seconds[0] for i in range(2)]
     own = asked(times, prefill_work(model, 1, "bf16", 1, 1))
     assert together == pytest.approx(sum(apart) - sum(dense[1:]) - own, rel=0.01)
-    assert clock.once_s.sum() == pytest.approx(own, rel=0.01)
+    assert clock.chunks.once.sum() == pytest.approx(own, rel=0.01)
 
 
 def test_chunks_of_a_mixed_step_may_stand_in_any_order(times):
