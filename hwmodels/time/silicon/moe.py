@@ -143,5 +143,5 @@ _ROUTED = (*ALONE, "layer", "cutlass", *VLLM)
 GROUPED_GEMM = Kernel(
     "grouped_gemm", _ROUTED, PARAMETERS, seconds, coordinates, features, MARKS, FAMILIES
 )
-BATCHED_GEMM = Kernel("grouped_gemm", ALONE, PARAMETERS, seconds, coordinates, features)
-"""Every row visits every matrix: MLA's absorbed products, scores of heads; nothing is routed."""
+EARLIER_BATCHED = Kernel("grouped_gemm", ALONE, PARAMETERS, seconds, coordinates, features)
+"""Products of heads as calibrations hold them that were made before `batched`."""
