@@ -3,8 +3,8 @@
 Decode: one row of the cache, latent and rotary part, serves all query heads, 64 of them a tile.
 ``dealt``: blocks of keys are dealt out over the SMs and the parts combined; ``alone``: a CTA goes
 through all keys of its tile, as on Ampere and Ada (one sequence of 65,536 keys takes 5.1 ms on the
-L40S). Prefill: tiles of 128 queries of a head, the longest first. Public tables are TensorRT-LLM's
-and SGLang's.
+L40S); ``generated``: as TensorRT-LLM lays its kernels for Blackwell out (`mla_gen`). Prefill: tiles
+of 128 queries of a head, the longest first. Public tables are TensorRT-LLM's and SGLang's.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from tierlab.hwmodels.time.silicon import mla_gen
 from tierlab.hwmodels.time.silicon.kernel import (
     Floats,
     Kernel,
@@ -36,26 +37,35 @@ FEW, LOW_ROWS = 32.0, 16.0
 QUERIES = 128.0
 
 
+_DECODED = ("dealt", "alone")
+
+
+def _own(start: float, low: float, high: float, meaning: str) -> Parameter:
+    return Parameter(start, low, high, meaning, only=_DECODED)
+
+
 DECODE_PARAMETERS: dict[str, Parameter] = {
-    "launch_us": Parameter(9.0, 0.5, 60.0, "before any work, us"),
-    "wide_us": Parameter(0.1, 1e-3, 10.0, "per doubling of the tiles that the SMs share, us"),
-    "split_us": Parameter(2.0, 0.01, 30.0, "the pass that combines splits, us"),
-    "block_us": Parameter(0.5, 0.02, 20.0, "a tile's first block, us"),
-    "peak": Parameter(0.5, 0.05, 1.2, "of the peak, 1"),
-    "hbm_eff": Parameter(0.8, 0.2, 1.05, "of the memory's bandwidth, 1"),
-    "l2_share": Parameter(0.8, 0.1, 2.0, "of the L2, what the cache may fill, 1"),
-    "l2_sharp": Parameter(4.0, 1.0, 12.0, "how sharply it overflows, 1"),
-    "l2_speed": Parameter(2.0, 0.3, 10.0, "L2's bandwidth over the memory's, 1"),
-    "sm_gbs": Parameter(60.0, 2.0, 500.0, "what one SM draws, GB/s"),
-    "whole": Parameter(0.5, 1e-3, 1.0, "how whole waves are, 1"),
-    "ends": Parameter(1.0, 0.05, 20.0, "traffic of queries, outputs and partial sums, 1"),
-    "few": Parameter(0.3, 1e-3, 1.0, "of a tile's arithmetic, what few heads save: a power, 1"),
-    "power": Parameter(2.0, 1.02, 9.0, "how well memory and arithmetic overlap: a norm, 1"),
+    "launch_us": _own(9.0, 0.5, 60.0, "before any work, us"),
+    "wide_us": _own(0.1, 1e-3, 10.0, "per doubling of the tiles that the SMs share, us"),
+    "split_us": _own(2.0, 0.01, 30.0, "the pass that combines splits, us"),
+    "block_us": _own(0.5, 0.02, 20.0, "a tile's first block, us"),
+    "peak": _own(0.5, 0.05, 1.2, "of the peak, 1"),
+    "hbm_eff": _own(0.8, 0.2, 1.05, "of the memory's bandwidth, 1"),
+    "l2_share": _own(0.8, 0.1, 2.0, "of the L2, what the cache may fill, 1"),
+    "l2_sharp": _own(4.0, 1.0, 12.0, "how sharply it overflows, 1"),
+    "l2_speed": _own(2.0, 0.3, 10.0, "L2's bandwidth over the memory's, 1"),
+    "sm_gbs": _own(60.0, 2.0, 500.0, "what one SM draws, GB/s"),
+    "whole": _own(0.5, 1e-3, 1.0, "how whole waves are, 1"),
+    "ends": _own(1.0, 0.05, 20.0, "traffic of queries, outputs and partial sums, 1"),
+    "few": _own(0.3, 1e-3, 1.0, "of a tile's arithmetic, what few heads save: a power, 1"),
+    "power": _own(2.0, 1.02, 9.0, "how well memory and arithmetic overlap: a norm, 1"),
 }
 
 
 def decode_seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
     """Return the time of each decode call, float64[n]."""
+    if schedule == mla_gen.SCHEDULE:
+        return mla_gen.seconds(ops, machine, p)
     keys, heads = ops["kv_len"], ops["heads"]
     tiles, high, shared = _tiling(ops, machine)
     blocks = np.ceil(keys / BLOCK)
@@ -102,6 +112,8 @@ def decode_features(
     ops: OpTable, machine: Machine, schedule: str, p: Values, seconds: Floats
 ) -> Mapping[str, Floats]:
     """Return tiles and their waves, rows of a tile, and what memory and arithmetic need."""
+    if schedule == mla_gen.SCHEDULE:
+        return mla_gen.features(ops, machine, seconds)
     keys, heads = ops["kv_len"], ops["heads"]
     tiles, high, shared = _tiling(ops, machine)
     work = tiles * np.ceil(keys / BLOCK)
@@ -125,8 +137,8 @@ def decode_features(
 
 MLA_DECODE = Kernel(
     "decode_attention",
-    ("dealt", "alone"),
-    DECODE_PARAMETERS,
+    (*_DECODED, mla_gen.SCHEDULE),
+    DECODE_PARAMETERS | mla_gen.PARAMETERS,
     decode_seconds,
     decode_coordinates,
     decode_features,
