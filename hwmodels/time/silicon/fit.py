@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tierlab.hwmodels.time.silicon import dispatch, engines, mla_gen
+from tierlab.hwmodels.time.silicon import dispatch, engines, mla_flash, mla_gen
 from tierlab.hwmodels.time.silicon.boost import Boosting
 from tierlab.hwmodels.time.silicon.bytime import ByTime, grow_by_time, rows_of
 from tierlab.hwmodels.time.silicon.fitragged import ALONE, even_rows, fit_ragged
@@ -147,8 +147,9 @@ def may_run(kernel: Kernel, schedule: str, parts: list[tuple[Measured, Machine]]
         return all(bool((DTYPE_BYTES[m.ops.dtype] < 2.0).all()) for m, _ in parts)
     if schedule == ENGINE:
         return len(parts) > 1
-    if schedule == mla_gen.SCHEDULE:
-        return mla_gen.runs(parts)
+    for one in (mla_flash, mla_gen):
+        if schedule == one.SCHEDULE:
+            return bool(one.runs(parts))
     names = [m.key.kernel for m, _ in parts]
     if schedule in kernel.marks:
         return len(parts) == 1 and all(kernel.marks[schedule] in name for name in names)

@@ -134,6 +134,28 @@ def test_a_calibration_with_the_earlier_schedule_of_products_of_heads_still_answ
         assert (earlier.seconds(shapes("batched_gemm"), machine, schedule, values) > 0).all()
 
 
+def test_mla_prefill_slows_down_where_its_heads_and_latents_overflow_l2():
+    """Public L40S table: 65,536 rows take 172 us as 4 heads of 16,384 tokens, 70 as 128 of 512.
+
+    The tokens' rows of the cache take room, too.
+    """
+    l40s, kernel = machine_of(load_system("L40S").gpu), KERNELS["mla_prefill"]
+    heads = np.array([4.0, 4.0, 128.0, 128.0])
+    ops = OpTable.build(
+        "prefill_attention", "bf16", "bf16", batch=[64, 64, 2, 2], q_len=[128, 256, 128, 256],
+        kv_len=[128, 256, 128, 256], heads=heads, kv_heads=heads, head_dim=192, v_head_dim=128,
+    )  # fmt: skip
+    values = {n: p.start for n, p in kernel.of("kept").items()} | {"l2_sharp": 16.0}
+    few, fewer_fit, many, more = kernel.seconds(ops, l40s, "kept", values)
+    assert fewer_fit / few > 1.3 * more / many
+    roomy = replace(l40s, l2_bytes=8.0 * l40s.l2_bytes)
+    assert kernel.seconds(ops, roomy, "kept", values)[1] < 0.6 * fewer_fit
+    assert (
+        (kernel.seconds(ops, roomy, "heads", values)[1])
+        == kernel.seconds(ops, l40s, "heads", values)[1]
+    )
+
+
 @pytest.fixture(scope="module")
 def model(machine_module):
     gpu = load_system("h200-8x")
