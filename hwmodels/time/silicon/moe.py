@@ -8,8 +8,9 @@ from L2 where a layer's weights stay there between calls. The schedules:
   every expert's last tile is whole, or only its first must be;
 - ``layer``: as ``padded``, a share of the time that both products of a layer take (`moe_layer`):
   public tables hold a whole layer, which is shared out as the work is, two to one with a gate;
-- ``cutlass``: as ``layer``, with tiles of 128 that take the longer the less they are filled, as
-  FlashInfer's on Hopper (8 experts of 14,336: 2.2 ms with 64 rows each, 0.96 ms with 128);
+- ``aligned``: as ``layer``, with tiles of 128 that take the longer the less they are filled, as
+  FlashInfer's CUTLASS on Hopper (8 experts of 14,336: 2.2 ms with 64 rows each, 0.96 ms with 128);
+  ``cutlass``: the same as calibrations held it before it knew what is aligned (`uneven`);
 - ``triton``, ``triton14``, ``blocked``, ``marlin``: as ``layer``, with vLLM's tiles (`moe_tiles`).
 """
 
@@ -31,7 +32,15 @@ from tierlab.hwmodels.time.silicon.kernel import (
 from tierlab.hwmodels.time.silicon.machine import Machine
 from tierlab.hwmodels.time.silicon.moe_features import features
 from tierlab.hwmodels.time.silicon.moe_layer import ALONE, layer_of, uneven
-from tierlab.hwmodels.time.silicon.moe_tiles import FAMILIES, HEIGHTS, MARKS, VLLM, high, tiles
+from tierlab.hwmodels.time.silicon.moe_tiles import (
+    CUTLASS,
+    FAMILIES,
+    HEIGHTS,
+    MARKS,
+    VLLM,
+    high,
+    tiles,
+)
 from tierlab.hwmodels.time.silicon.tiles import STEP
 from tierlab.kernels.ops.gemm import output_bytes, weight_bytes
 from tierlab.kernels.ops.moe import experts_touched
@@ -77,7 +86,7 @@ class _Batch:
         full = self.rows / self.height
         whole = high(ops, self.rows, self.read, self.height)
         self.high = np.maximum(full, 1.0) if schedule == "packed" else whole
-        if schedule == "cutlass":
+        if schedule in CUTLASS:
             self.high = self.high + p["part"] * (self.high - full)
         self.peak = np.array([machine.peak(d) for d in DTYPES])[ops.dtype] * p["peak"]
         self.stored, self.wide = weight_bytes(ops), DTYPE_BYTES[ops.dtype]
@@ -94,7 +103,7 @@ class _Batch:
         ops, p, of = self.ops, self.p, self.of
         routing_s = (ops["experts"] * p["expert_ns"] + self.routed * p["row_ns"]) * 1e-9
         start_s = (p["launch_us"] + p["lone_us"] * (ops["top_k"] == 1.0)) * 1e-6
-        odd = 1.0 + p["odd"] * uneven(of)
+        odd = 1.0 + p["odd"] * uneven(of, ops, self.schedule)
         busy_s = self.product_s(of.inner * (1.0 + of.gates), of.outer)
         if self.schedule not in ALONE:
             busy_s = busy_s + self.product_s(of.outer, of.inner)
@@ -139,7 +148,7 @@ def coordinates(ops: OpTable) -> Mapping[str, Floats]:
     }
 
 
-_ROUTED = (*ALONE, "layer", "cutlass", *VLLM)
+_ROUTED = (*ALONE, "layer", *CUTLASS, *VLLM)
 GROUPED_GEMM = Kernel(
     "grouped_gemm", _ROUTED, PARAMETERS, seconds, coordinates, features, MARKS, FAMILIES
 )

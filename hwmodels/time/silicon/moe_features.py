@@ -36,7 +36,7 @@ def features(
     taken = tiles(ops, machine, schedule, rows, of.inner)
     stacked, spread = high(ops, rows, touched, taken.height), touched / machine.sms
     found = {
-        **_logs(ops, of),
+        **_logs(ops, of, schedule),
         "rows": np.log2(rows),
         "read": np.log2(weights),
         "work": np.log2(rows * weights),
@@ -59,7 +59,7 @@ def features(
     return found | {"up_out": rounding(spread * (stacked * np.ceil(k / taken.width)))}
 
 
-def _logs(ops: OpTable, of: Layer) -> Mapping[str, Floats]:
+def _logs(ops: OpTable, of: Layer, schedule: str) -> Mapping[str, Floats]:
     """Return log2 of what a shape is given by, and of the powers of 2 in its widths."""
     tokens, top_k = np.log2(np.maximum(ops["m"], 1.0)), np.log2(np.maximum(ops["top_k"], 1.0))
     n, k = of.inner * (1.0 + of.gates), of.outer
@@ -76,7 +76,7 @@ def _logs(ops: OpTable, of: Layer) -> Mapping[str, Floats]:
         "shape": n_log - k_log,
         "n_even": _even(n),
         "k_even": _even(k),
-        "uneven": uneven(of).astype(np.float64),
+        "uneven": uneven(of, ops, schedule).astype(np.float64),
     }
 
 
