@@ -100,10 +100,10 @@ class Reader:
         unknown = set(given) - set(kernel.parameters)
         if unknown:
             raise self._fail(where, f"unknown {min(unknown)!r}", ", ".join(kernel.parameters))
-        found = {}
+        found, own = {}, kernel.of(str(table.get("schedule")))
         for name, p in kernel.parameters.items():
-            if name not in given and p.absent is not None:
-                found[name] = p.absent
+            if name not in given and (p.absent is not None or name not in own):
+                found[name] = p.start if p.absent is None else p.absent
                 continue
             value, spot = self._need(given, name, where), f"{where}: {name}"
             found[name] = self._number(

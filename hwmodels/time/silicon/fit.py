@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tierlab.hwmodels.time.silicon import dispatch, engines
+from tierlab.hwmodels.time.silicon import dispatch, engines, mla_flash, mla_gen
 from tierlab.hwmodels.time.silicon.bytime import ByTime
 from tierlab.hwmodels.time.silicon.curve import Curve
 from tierlab.hwmodels.time.silicon.few import few, judged
@@ -148,6 +148,9 @@ def may_run(kernel: Kernel, schedule: str, parts: list[tuple[Measured, Machine]]
         return all(bool((DTYPE_BYTES[m.ops.dtype] < 2.0).all()) for m, _ in parts)
     if schedule == ENGINE:
         return len(parts) > 1
+    for one in (mla_flash, mla_gen):
+        if schedule == one.SCHEDULE:
+            return bool(one.runs(parts))
     names = [m.key.kernel for m, _ in parts]
     if schedule in kernel.marks:
         return len(parts) == 1 and all(kernel.marks[schedule] in name for name in names)

@@ -2,17 +2,23 @@
 
 Decode: one row of the cache, latent and rotary part, serves all query heads, 64 of them a tile.
 ``dealt``: blocks of keys are dealt out over the SMs and the parts combined; ``alone``: a CTA goes
-through all keys of its tile, as on Ampere and Ada (one sequence of 65,536 keys takes 5.1 ms on the
-L40S). Prefill: tiles of 128 queries of a head, the longest first. Public tables are TensorRT-LLM's
-and SGLang's.
+through all keys of its tile, as on Ampere and Ada (one sequence of 65,536 keys takes 5.1 ms on
+the L40S); ``flashmla``: as FlashMLA deals them out on Hopper (`mla_flash`); ``generated``: as
+TensorRT-LLM lays its kernels for Blackwell out (`mla_gen`). Prefill: tiles of a head's queries,
+the longest first. ``heads``: 128 queries, inputs and outputs pass memory; ``kept``: 64 before
+Hopper, and all that a call touches, with the rows that it writes to the cache, stays in L2 until
+the call is repeated, where it fits (L40S, 4 heads: 35 us of 64 prompts of 128, 172 us of 256).
+Public tables are TensorRT-LLM's and SGLang's.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
+from tierlab.hwmodels.time.silicon import mla_flash, mla_gen
 from tierlab.hwmodels.time.silicon.kernel import (
     Floats,
     Kernel,
@@ -23,6 +29,7 @@ from tierlab.hwmodels.time.silicon.kernel import (
     rounding,
     soft_max,
     soft_min,
+    through_l2,
 )
 from tierlab.hwmodels.time.silicon.machine import Machine
 from tierlab.kernels.ops.attention import value_dim, visible_pairs
@@ -33,29 +40,45 @@ ROWS = 64.0
 FEW, LOW_ROWS = 32.0, 16.0
 """On Blackwell: query heads up to which tiles have so many rows. In the public table 32 heads take
 1.3 to 1.4 times as long as 16 and as 64, and 128 no longer than 64: two CTAs share their loads."""
-QUERIES = 128.0
+QUERIES, FEW_QUERIES = 128.0, 64.0
+"""Of a tile, and before Hopper: the longest of 4,096 keys takes 105 us of an L40S's SM, twice what
+64 queries would at its peak."""
+LATENT_ROW = 576.0
+"""Elements of a token's row in the cache, which prefill writes."""
+
+
+_DECODED = ("dealt", "alone")
+_ENGINES = (mla_flash, mla_gen)
+
+
+def _own(start: float, low: float, high: float, meaning: str) -> Parameter:
+    return Parameter(start, low, high, meaning, only=_DECODED)
 
 
 DECODE_PARAMETERS: dict[str, Parameter] = {
-    "launch_us": Parameter(9.0, 0.5, 60.0, "before any work, us"),
-    "wide_us": Parameter(0.1, 1e-3, 10.0, "per doubling of the tiles that the SMs share, us"),
-    "split_us": Parameter(2.0, 0.01, 30.0, "the pass that combines splits, us"),
-    "block_us": Parameter(0.5, 0.02, 20.0, "a tile's first block, us"),
-    "peak": Parameter(0.5, 0.05, 1.2, "of the peak, 1"),
-    "hbm_eff": Parameter(0.8, 0.2, 1.05, "of the memory's bandwidth, 1"),
-    "l2_share": Parameter(0.8, 0.1, 2.0, "of the L2, what the cache may fill, 1"),
-    "l2_sharp": Parameter(4.0, 1.0, 12.0, "how sharply it overflows, 1"),
-    "l2_speed": Parameter(2.0, 0.3, 10.0, "L2's bandwidth over the memory's, 1"),
-    "sm_gbs": Parameter(60.0, 2.0, 500.0, "what one SM draws, GB/s"),
-    "whole": Parameter(0.5, 1e-3, 1.0, "how whole waves are, 1"),
-    "ends": Parameter(1.0, 0.05, 20.0, "traffic of queries, outputs and partial sums, 1"),
-    "few": Parameter(0.3, 1e-3, 1.0, "of a tile's arithmetic, what few heads save: a power, 1"),
-    "power": Parameter(2.0, 1.02, 9.0, "how well memory and arithmetic overlap: a norm, 1"),
+    "launch_us": _own(9.0, 0.5, 60.0, "before any work, us"),
+    "wide_us": _own(0.1, 1e-3, 10.0, "per doubling of the tiles that the SMs share, us"),
+    "split_us": _own(2.0, 0.01, 30.0, "the pass that combines splits, us"),
+    "block_us": _own(0.5, 0.02, 20.0, "a tile's first block, us"),
+    "peak": _own(0.5, 0.05, 1.2, "of the peak, 1"),
+    "hbm_eff": _own(0.8, 0.2, 1.05, "of the memory's bandwidth, 1"),
+    "l2_share": _own(0.8, 0.1, 2.0, "of the L2, what the cache may fill, 1"),
+    "l2_sharp": _own(4.0, 1.0, 12.0, "how sharply it overflows, 1"),
+    "l2_speed": _own(2.0, 0.3, 10.0, "L2's bandwidth over the memory's, 1"),
+    "sm_gbs": _own(60.0, 2.0, 500.0, "what one SM draws, GB/s"),
+    "whole": _own(0.5, 1e-3, 1.0, "how whole waves are, 1"),
+    "ends": _own(1.0, 0.05, 20.0, "traffic of queries, outputs and partial sums, 1"),
+    "few": _own(0.3, 1e-3, 1.0, "of a tile's arithmetic, what few heads save: a power, 1"),
+    "power": _own(2.0, 1.02, 9.0, "how well memory and arithmetic overlap: a norm, 1"),
 }
 
 
 def decode_seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
     """Return the time of each decode call, float64[n]."""
+    for one in _ENGINES:
+        if schedule == one.SCHEDULE:
+            found: Floats = one.seconds(ops, machine, p)
+            return found
     keys, heads = ops["kv_len"], ops["heads"]
     tiles, high, shared = _tiling(ops, machine)
     blocks = np.ceil(keys / BLOCK)
@@ -102,6 +125,10 @@ def decode_features(
     ops: OpTable, machine: Machine, schedule: str, p: Values, seconds: Floats
 ) -> Mapping[str, Floats]:
     """Return tiles and their waves, rows of a tile, and what memory and arithmetic need."""
+    for one in _ENGINES:
+        if schedule == one.SCHEDULE:
+            found: Mapping[str, Floats] = one.features(ops, machine, seconds)
+            return found
     keys, heads = ops["kv_len"], ops["heads"]
     tiles, high, shared = _tiling(ops, machine)
     work = tiles * np.ceil(keys / BLOCK)
@@ -125,13 +152,20 @@ def decode_features(
 
 MLA_DECODE = Kernel(
     "decode_attention",
-    ("dealt", "alone"),
-    DECODE_PARAMETERS,
+    (*_DECODED, mla_flash.SCHEDULE, mla_gen.SCHEDULE),
+    DECODE_PARAMETERS | mla_flash.PARAMETERS | mla_gen.PARAMETERS,
     decode_seconds,
     decode_coordinates,
     decode_features,
 )
 
+_KEPT = "kept"
+_KEPT_PARAMETERS = {
+    "l2_share": Parameter(0.9, 0.1, 2.0, "of the L2, what a call may fill, 1"),
+    "l2_sharp": Parameter(6.0, 1.0, 16.0, "how sharply it overflows, 1"),
+    "l2_speed": Parameter(2.5, 0.3, 10.0, "L2's bandwidth over the memory's, 1"),
+    "latents": Parameter(2.0, 0.02, 30.0, "passes over the tokens' rows of the cache, 1"),
+}
 PREFILL_PARAMETERS: dict[str, Parameter] = {
     "launch_us": Parameter(12.0, 0.5, 80.0, "before any work, us"),
     "wide_us": Parameter(0.1, 1e-3, 10.0, "per doubling of the tiles that the SMs share, us"),
@@ -146,17 +180,19 @@ PREFILL_PARAMETERS: dict[str, Parameter] = {
     "power": Parameter(2.0, 1.02, 9.0, "how well memory and arithmetic overlap: a norm, 1"),
     "heat": Parameter(0.1, 1e-3, 0.6, "what sustained work adds as clocks fall, 1"),
     "heat_ms": Parameter(5.0, 0.5, 30.0, "work after which they have mostly fallen, ms"),
+    **{name: replace(p, only=(_KEPT,)) for name, p in _KEPT_PARAMETERS.items()},
 }
 
 
 def prefill_seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
     """Return the time of each prefill call, float64[n]."""
     lanes, new, keys = ops["batch"] * ops["heads"], ops["q_len"], ops["kv_len"]
-    tiles = lanes * np.ceil(new / QUERIES)
-    span = np.minimum(QUERIES, new)
+    high = _queries(machine, schedule)
+    tiles = lanes * np.ceil(new / high)
+    span = np.minimum(high, new)
     mean = np.minimum(visible_pairs(ops) / new + p["edge"] * (span + BLOCK) / 2.0, keys + BLOCK)
     wide = ops["head_dim"] + value_dim(ops)
-    key_s = 2.0 * QUERIES * wide * machine.sms / (machine.peak("bf16") * p["peak"])
+    key_s = 2.0 * high * wide * machine.sms / (machine.peak("bf16") * p["peak"])
     shared = tiles / machine.sms
     whole = np.maximum(1.0, shared + p["whole"] * (np.ceil(shared) - shared))
     longest = np.ceil(keys / BLOCK) * BLOCK
@@ -165,12 +201,23 @@ def prefill_seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) ->
     tile_s = p["tile_us"] * 1e-6 * (1.0 + p["overlap"] * (whole - 1.0))
     compute_s = np.where(shared <= 1.0, longest, busiest) * key_s + tile_s
     ends = lanes * (new * wide + keys * wide) * 2.0
-    memory_s = ends / (p["hbm_eff"] * machine.bytes_per_s)
+    again = p["append"] * ends / machine.bytes_per_s
+    if schedule == _KEPT:
+        latents = p["latents"] * ops["batch"] * new * LATENT_ROW * 2.0
+        near = through_l2(ends, ends + latents, machine, p, p["l2_sharp"])
+        memory_s, again = near.busy, near.busy * (p["append"] + latents / ends)
+    else:
+        memory_s = ends / (p["hbm_eff"] * machine.bytes_per_s)
     work_s = soft_max(compute_s, memory_s, p["power"])
     work_s = work_s * (1.0 + p["heat"] * (1.0 - np.exp(-work_s / (p["heat_ms"] * 1e-3))))
     start_us = p["launch_us"] + p["wide_us"] * np.log2(np.minimum(machine.sms, tiles))
-    total: Floats = work_s + p["append"] * ends / machine.bytes_per_s + start_us * 1e-6
+    total: Floats = work_s + again + start_us * 1e-6
     return total
+
+
+def _queries(machine: Machine, schedule: str) -> float:
+    """Return the queries of a tile."""
+    return FEW_QUERIES if schedule == _KEPT and generation(machine) == "older" else QUERIES
 
 
 def prefill_coordinates(ops: OpTable) -> Mapping[str, Floats]:
@@ -187,7 +234,8 @@ def prefill_features(
 ) -> Mapping[str, Floats]:
     """Return tiles, their waves and tails, the longest, and what memory and arithmetic need."""
     lanes, new, keys = ops["batch"] * ops["heads"], ops["q_len"], ops["kv_len"]
-    waves = lanes * np.ceil(new / QUERIES) / machine.sms
+    high = _queries(machine, schedule)
+    waves = lanes * np.ceil(new / high) / machine.sms
     wide = ops["head_dim"] + value_dim(ops)
     pairs = visible_pairs(ops)
     ends = lanes * (new + keys) * wide * 2.0
@@ -197,9 +245,10 @@ def prefill_features(
         "keys": np.log2(keys),
         "pairs": np.log2(lanes * pairs),
         "seconds": np.log2(seconds),
+        **({"kept": np.log2(ends / machine.l2_bytes)} if schedule == _KEPT else {}),
         "waves": np.log2(waves),
         "waves_up": rounding(waves),
-        "rows_up": rounding(new / QUERIES),
+        "rows_up": rounding(new / high),
         "keys_up": rounding(keys / QUERIES),
         "longest": np.log2(keys) - np.log2(waves * pairs / new),
         "memory_share": ends / machine.bytes_per_s / seconds,
@@ -209,7 +258,7 @@ def prefill_features(
 
 MLA_PREFILL = Kernel(
     "prefill_attention",
-    ("heads",),
+    ("heads", _KEPT),
     PREFILL_PARAMETERS,
     prefill_seconds,
     prefill_coordinates,

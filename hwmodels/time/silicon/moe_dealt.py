@@ -25,7 +25,7 @@ class Dealt(NamedTuple):
     Attributes
     ----------
     of, uneven
-        Its layer, and whether sizes there are in no multiple of 16, bool[n].
+        Its layer, and whether its rows are uneven (`moe_layer`), bool[n].
     rows
         Of an expert that is read.
     tile, high
@@ -49,7 +49,7 @@ def read(ops: OpTable) -> Floats:
 def layer(ops: OpTable, schedule: str) -> tuple[Layer, NDArray[np.bool_]]:
     """Return the layer of each product, and whether its sizes are uneven."""
     of = layer_of(ops, schedule)
-    return of, uneven(of)
+    return of, uneven(of, ops, schedule)
 
 
 @once

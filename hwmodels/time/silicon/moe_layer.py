@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tierlab.hwmodels.time.silicon.kernel import Floats
 from tierlab.hwmodels.time.silicon.places import Places
-from tierlab.kernels.ops.table import DTYPES, OpTable
+from tierlab.kernels.ops.table import DTYPE_BYTES, DTYPES, OpTable
 
 WIDTHS: dict[tuple[int, int], tuple[int, ...]] = {
     (8, 2): (4096, 6144),
@@ -40,13 +40,18 @@ UNGATED = ((128, 6), (512, 22))
 WHOLE = {
     "layer": (64.0, 1.0),
     "openai": (64.0, 1.0),
+    "swizzled": (128.0, 1.0),
     "marlin_whole": (128.0, 256.0),
     "trtllm": (256.0, 256.0),
 }
 """Schedule -> what inner and outer widths of MXFP4 weights are made multiples of (vLLM 0.24.0,
-``fused_moe/oracle/mxfp4.py``)."""
+``fused_moe/oracle/mxfp4.py``). ``swizzled``: OpenAI's Triton kernel reads whole tiles, 256 wide of
+gate and other half, 128 deep; H200's 16,384 tokens take 614, 856, 1,085 and 1,798 us with inner
+widths of 90, 180, 360 and 720, on one line by 128, 256, 384 and 768."""
 ALONE = ("padded", "packed")
 """Schedules of a product that runs by itself."""
+ALIGNED = "aligned"
+"""CUTLASS's schedule; ``cutlass`` is as earlier calibrations hold it."""
 NARROWER = 1.25
 """A product whose sizes do not tell leads inward where it is at most so much wider than deep."""
 
@@ -105,9 +110,14 @@ def inward(ops: OpTable) -> NDArray[np.bool_]:
     return found
 
 
-def uneven(of: Layer) -> NDArray[np.bool_]:
-    """Say where the inner layer is in no multiple of 16: loads of its rows are narrower."""
-    odd = [np.floor(wide / 16.0) * 16.0 != wide for wide in (of.inner, of.outer)]
+def uneven(of: Layer, ops: OpTable, schedule: str) -> NDArray[np.bool_]:
+    """Say where rows are in no multiple of 16 elements, of CUTLASS 16 bytes: loads are narrower.
+
+    Triton widens loads where strides divide by 16 (its specialisation of arguments), CUTLASS's
+    copies ask for rows of whole 16 bytes. 704 / 8 in bf16, 88, is uneven to the one alone.
+    """
+    whole = 16.0 / DTYPE_BYTES[ops.dtype] if schedule == ALIGNED else 16.0
+    odd = [np.floor(wide / whole) * whole != wide for wide in (of.inner, of.outer)]
     found: NDArray[np.bool_] = odd[0] | odd[1]
     return found
 

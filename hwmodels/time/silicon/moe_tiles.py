@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from tierlab.hwmodels.time.silicon.kernel import Floats
 from tierlab.hwmodels.time.silicon.machine import Machine
+from tierlab.hwmodels.time.silicon.moe_layer import ALIGNED
 from tierlab.hwmodels.time.silicon.places import Places
 from tierlab.kernels.ops.dealing import tiles_filled
 from tierlab.kernels.ops.table import OpTable
@@ -45,6 +46,10 @@ NARROW = 64.0
 """Tokens up to which Triton's default is so wide, and no wider."""
 TUNED = {"triton": "bf16", "triton14": "bf16", "blocked": "fp8 by blocks"}
 """Schedule -> which of the tuned files it reads."""
+OPENAI = ("openai", "swizzled")
+"""Schedules of OpenAI's kernel; the first is as earlier calibrations hold it."""
+CUTLASS = ("cutlass", ALIGNED)
+"""Schedules whose tiles are 128 high and wide."""
 MARKS = {"triton14": "vllm_fused_moe"}
 """Schedule -> what its kernels are called; it is tried for no others."""
 FAMILIES = {
@@ -53,14 +58,20 @@ FAMILIES = {
     "marlin": "marlin",
     "marlin_whole": "marlin",
     "trtllm": "trtllm",
-    "openai": "oaitriton",
-    "cutlass": "cutlass",
+    "swizzled": "oaitriton",
+    ALIGNED: "cutlass",
     "layer": "cutlass",
 }
 """Schedule -> what its kernels' names hold; where a name tells nothing, all are tried."""
 FEW, MANY = (16.0, 32.0), (64.0, 64.0)
 """Height and width by vLLM 0.14, of no more tokens than experts and of more."""
-BY_MEAN = {"marlin": MARLIN, "marlin_whole": MARLIN, "trtllm": TRTLLM, "openai": ROWS}
+BY_MEAN = {
+    "marlin": MARLIN,
+    "marlin_whole": MARLIN,
+    "trtllm": TRTLLM,
+    "openai": ROWS,
+    "swizzled": ROWS,
+}
 """Schedule -> heights by the rows that an expert gets in the mean."""
 VLLM = (*TUNED, *BY_MEAN)
 """Schedules whose tiles are known."""
@@ -93,10 +104,10 @@ def tiles(ops: OpTable, machine: Machine, schedule: str, rows: Floats, inner: Fl
     wide = np.full(len(ops), WIDTH)
     if schedule in BY_MEAN:
         mean = ops["m"] * ops["top_k"] / np.maximum(ops["experts"], 1.0)
-        if schedule == "openai":
+        if schedule in OPENAI:
             return Tiles(_first(np.floor(mean), ROWS), np.full(len(ops), WIDE))
         return Tiles(_first(mean, BY_MEAN[schedule]), wide)
-    if schedule == "cutlass":
+    if schedule in CUTLASS:
         return Tiles(wide, wide)
     return Tiles(_first(rows, ROWS), wide)
 

@@ -11,7 +11,15 @@ from tierlab.hwmodels.time.silicon import moe_tiles
 from tierlab.hwmodels.time.silicon.fit import may_run
 from tierlab.hwmodels.time.silicon.measured import KernelKey, Measured
 from tierlab.hwmodels.time.silicon.moe import GROUPED_GEMM
-from tierlab.hwmodels.time.silicon.moe_layer import UNGATED, WIDTHS, inward, layer, padded
+from tierlab.hwmodels.time.silicon.moe_layer import (
+    UNGATED,
+    WIDTHS,
+    inward,
+    layer,
+    layer_of,
+    padded,
+    uneven,
+)
 from tierlab.hwmodels.time.silicon.moe_tiles import Tuned, tiles
 from tierlab.hwmodels.time.silicon.others import moe
 from tierlab.hwmodels.time.silicon.places import Places
@@ -56,7 +64,8 @@ def test_experts_without_a_gate_have_products_of_one_size():
 
 
 @pytest.mark.parametrize(
-    "schedule", ["layer", "cutlass", "triton", "blocked", "marlin", "marlin_whole", "trtllm"]
+    "schedule",
+    ["layer", "cutlass", "aligned", "triton", "blocked", "marlin", "marlin_whole", "trtllm"],
 )
 def test_the_shares_of_a_layer_add_up_and_are_two_to_one(schedule, machine):
     times = GROUPED_GEMM.seconds(products([1, 64, 4096]), machine, schedule, START)
@@ -70,7 +79,7 @@ def test_the_shares_of_a_layer_add_up_and_are_two_to_one(schedule, machine):
      ("blocked", 64, 16, 128), ("blocked", 65, 64, 128),
      ("marlin", 115, 8, 128), ("marlin", 116, 16, 128), ("marlin", 16384, 64, 128),
      ("triton14", 128, 16, 32), ("triton14", 129, 64, 64),
-     ("openai", 271, 16, 256), ("openai", 272, 32, 256), ("openai", 16384, 128, 256)],
+     ("openai", 271, 16, 256), ("swizzled", 271, 16, 256), ("openai", 272, 32, 256), ("openai", 16384, 128, 256)],
 )  # fmt: skip
 def test_tiles_are_vllms_defaults_where_none_were_tuned(schedule, tokens, height, width, machine):
     """115 tokens of 8 on 128 experts are 7.19 rows each: under nine tenths of 8.
@@ -146,8 +155,8 @@ def test_rows_that_are_dealt_unevenly_fill_more_tiles(machine):
 @pytest.mark.parametrize(
     ("kernel", "tried"),
     [("x_triton_tritonexperts", {"triton", "blocked"}), ("vllm_fused_moe", {"triton14"}),
-     ("a_cutlass_b", {"cutlass", "layer"}), ("marlinexperts", {"marlin", "marlin_whole"}),
-     ("oaitriton", {"openai"}), ("trtllm", {"trtllm"}), ("my own", {"triton", "layer", "packed"})],
+     ("a_cutlass_b", {"aligned", "layer"}), ("marlinexperts", {"marlin", "marlin_whole"}),
+     ("oaitriton", {"swizzled"}), ("trtllm", {"trtllm"}), ("my own", {"triton", "layer", "packed"})],
 )  # fmt: skip
 def test_a_kernel_is_fitted_with_the_schedules_of_its_family(kernel, tried, machine):
     ops = products(16)
@@ -155,6 +164,24 @@ def test_a_kernel_is_fitted_with_the_schedules_of_its_family(kernel, tried, mach
     names = {s for s in GROUPED_GEMM.schedules if may_run(GROUPED_GEMM, s, [(part, machine)])}
     known = kernel not in ("my own", "vllm_fused_moe")
     assert names == tried if known else tried <= names
+
+
+def test_bf16_rows_of_176_bytes_are_even_to_cutlass_and_not_to_triton(machine):
+    ops = products(16, 2816, 88, experts=128, top_k=8)
+    said = {
+        schedule: uneven(layer_of(ops, schedule), ops, schedule)
+        for schedule in ("aligned", "cutlass", "triton")
+    }
+    assert not said["aligned"].any()
+    assert said["cutlass"].all()
+    assert said["triton"].all()
+
+
+def test_openai_s_kernel_reads_whole_tiles(machine):
+    shape = {"m": 16, "experts": 128, "top_k": 4, "n": 360, "k": 2880}
+    ops = OpTable.build("grouped_gemm", "bf16", "fp4", **shape)
+    assert (layer_of(ops, "swizzled").inner == 256.0).all()
+    assert (layer_of(ops, "openai").inner == 192.0).all()
 
 
 def test_weights_that_fit_l2_are_read_faster(machine):

@@ -1,10 +1,13 @@
 """Kernel models beyond plain attention and GEMM: their formulas, fits, readers and selection."""
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
 
 from tierlab.hwmodels.catalogue import load_system
+from tierlab.hwmodels.time.silicon import batched
 from tierlab.hwmodels.time.silicon.calibration import Calibration, dump, load
 from tierlab.hwmodels.time.silicon.calibration_reader import Reader
 from tierlab.hwmodels.time.silicon.collective import one_stage, way
@@ -14,7 +17,7 @@ from tierlab.hwmodels.time.silicon.machine import machine_of
 from tierlab.hwmodels.time.silicon.make import of_calibration
 from tierlab.hwmodels.time.silicon.measured import KernelKey, Measured
 from tierlab.hwmodels.time.silicon.others import TABLES, moe, nccl, read_others
-from tierlab.hwmodels.time.silicon.registry import KERNELS
+from tierlab.hwmodels.time.silicon.registry import KERNELS, model_with
 from tierlab.hwmodels.time.times import CALIBRATED, DATASHEET
 from tierlab.kernels.base.errors import BadInput
 from tierlab.kernels.ops.table import OpTable
@@ -93,6 +96,64 @@ def test_more_work_never_takes_less(name, machine):
     more[axis][:] = columns[axis]
     before, after = (kernel.seconds(o, machine, kernel.schedules[0], values) for o in (ops, more))
     assert (after > 0.98 * before).all()
+
+
+def test_one_head_costs_no_more_than_two_and_small_products_what_a_replay_does(machine):
+    kernel = KERNELS["batched_gemm"]
+    assert kernel.schedules[0] == batched.SCHEDULE
+    values = {n: p.start for n, p in kernel.of(batched.SCHEDULE).items()}
+    heads = np.array([1.0, 2.0, 4.0, 8.0])
+    ops = OpTable.build(
+        "grouped_gemm", "bf16", "bf16", m=16, n=512, k=128, experts=heads, top_k=heads
+    )
+    seconds = kernel.seconds(ops, machine, batched.SCHEDULE, values)
+    np.testing.assert_allclose(seconds, values["floor_us"] * 1e-6, rtol=0.15)
+    assert (np.diff(seconds) >= 0).all()
+
+
+def test_products_of_heads_slow_down_where_they_overflow_l2(machine):
+    """Public H200 table, 128 heads into 128: 9.49 us of 160 rows, 18.73 us of 256."""
+    kernel = KERNELS["batched_gemm"]
+    values = {n: p.start for n, p in kernel.of(batched.SCHEDULE).items()}
+    ops = OpTable.build(
+        "grouped_gemm", "bf16", "bf16", m=[160, 256], n=128, k=512, experts=128, top_k=128
+    )
+    assert batched.traffic(ops)[0] < machine.l2_bytes < batched.traffic(ops)[1]
+    few, many = kernel.seconds(ops, machine, batched.SCHEDULE, values)
+    roomy = replace(machine, l2_bytes=4.0 * machine.l2_bytes)
+    kept = kernel.seconds(ops, roomy, batched.SCHEDULE, values)
+    assert many / few > 1.15 * kept[1] / kept[0]
+
+
+def test_a_calibration_with_the_earlier_schedule_of_products_of_heads_still_answers(machine):
+    assert model_with("batched_gemm", batched.SCHEDULE) is KERNELS["batched_gemm"]
+    for schedule in ("padded", "packed"):
+        earlier = model_with("batched_gemm", schedule)
+        assert schedule in earlier.schedules
+        values = {n: p.start for n, p in earlier.parameters.items()}
+        assert (earlier.seconds(shapes("batched_gemm"), machine, schedule, values) > 0).all()
+
+
+def test_mla_prefill_slows_down_where_its_heads_and_latents_overflow_l2():
+    """Public L40S table: 65,536 rows take 172 us as 4 heads of 16,384 tokens, 70 as 128 of 512.
+
+    The tokens' rows of the cache take room, too.
+    """
+    l40s, kernel = machine_of(load_system("L40S").gpu), KERNELS["mla_prefill"]
+    heads = np.array([4.0, 4.0, 128.0, 128.0])
+    ops = OpTable.build(
+        "prefill_attention", "bf16", "bf16", batch=[64, 64, 2, 2], q_len=[128, 256, 128, 256],
+        kv_len=[128, 256, 128, 256], heads=heads, kv_heads=heads, head_dim=192, v_head_dim=128,
+    )  # fmt: skip
+    values = {n: p.start for n, p in kernel.of("kept").items()} | {"l2_sharp": 16.0}
+    few, fewer_fit, many, more = kernel.seconds(ops, l40s, "kept", values)
+    assert fewer_fit / few > 1.3 * more / many
+    roomy = replace(l40s, l2_bytes=8.0 * l40s.l2_bytes)
+    assert kernel.seconds(ops, roomy, "kept", values)[1] < 0.6 * fewer_fit
+    assert (
+        (kernel.seconds(ops, roomy, "heads", values)[1])
+        == kernel.seconds(ops, l40s, "heads", values)[1]
+    )
 
 
 @pytest.fixture(scope="module")
