@@ -71,9 +71,9 @@ class Reader:
         table = self.table(row, where)
         key = self._key(table, where)
         kernel = model_with(key.op, self.text(table, "schedule", where))
-        parameters = self._parameters(table, kernel, f"{where}: parameters")
+        schedule = self._one_of(table, "schedule", where, kernel.schedules)
         return Fitted(
-            key, self._one_of(table, "schedule", where, kernel.schedules), parameters,
+            key, schedule, self._parameters(table, kernel, f"{where}: parameters"),
             self._trees(table, where, kernel.curved), self._bands(table, where),
             self._ranges(table, "ranges", kernel, where),
             int(self._number(table.get("points"), f"{where}: points", 1, 1e12)),

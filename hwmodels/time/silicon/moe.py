@@ -10,7 +10,6 @@ from L2 where a layer's weights stay there between calls. The schedules:
   public tables hold a whole layer, which is shared out as the work is, two to one with a gate;
 - ``aligned``: as ``layer``, with tiles of 128 that take the longer the less they are filled, as
   FlashInfer's CUTLASS on Hopper (8 experts of 14,336: 2.2 ms with 64 rows each, 0.96 ms with 128);
-  ``cutlass``: the same as calibrations held it before it knew what is aligned (`uneven`);
 - ``triton``, ``triton14``, ``blocked``, ``marlin``: as ``layer``, with vLLM's tiles (`moe_tiles`).
 """
 
@@ -32,8 +31,8 @@ from tierlab.hwmodels.time.silicon.kernel import (
 from tierlab.hwmodels.time.silicon.machine import Machine
 from tierlab.hwmodels.time.silicon.moe_dealt import dealt, read
 from tierlab.hwmodels.time.silicon.moe_features import features
-from tierlab.hwmodels.time.silicon.moe_layer import ALONE
-from tierlab.hwmodels.time.silicon.moe_tiles import CUTLASS, FAMILIES, HEIGHTS, MARKS, VLLM
+from tierlab.hwmodels.time.silicon.moe_layer import ALIGNED, ALONE
+from tierlab.hwmodels.time.silicon.moe_tiles import FAMILIES, HEIGHTS, MARKS, VLLM
 from tierlab.hwmodels.time.silicon.once import once
 from tierlab.hwmodels.time.silicon.tiles import STEP
 from tierlab.kernels.ops.gemm import output_bytes, weight_bytes
@@ -76,7 +75,7 @@ class _Batch:
         self.of, self.uneven, rows, (self.height, self.width), whole = dealt(ops, machine, schedule)
         full = rows / self.height
         self.high = np.maximum(full, 1.0) if schedule == "packed" else whole
-        if schedule in CUTLASS:
+        if schedule == ALIGNED:
             self.high = self.high + p["part"] * (self.high - full)
         self.peak = np.array([machine.peak(d) for d in DTYPES])[ops.dtype] * p["peak"]
         self.stored, self.wide = weight_bytes(ops), DTYPE_BYTES[ops.dtype]
@@ -139,9 +138,7 @@ def coordinates(ops: OpTable) -> Mapping[str, Floats]:
     }
 
 
-_ROUTED = (*ALONE, "layer", *CUTLASS, *VLLM)
+_ROUTED = (*ALONE, "layer", ALIGNED, *VLLM)
 GROUPED_GEMM = Kernel(
     "grouped_gemm", _ROUTED, PARAMETERS, seconds, coordinates, features, MARKS, FAMILIES
 )
-EARLIER_BATCHED = Kernel("grouped_gemm", ALONE, PARAMETERS, seconds, coordinates, features)
-"""Products of heads as calibrations hold them that were made before `batched`."""

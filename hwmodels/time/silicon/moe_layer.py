@@ -39,7 +39,6 @@ UNGATED = ((128, 6), (512, 22))
 """(experts, top-k) of Nemotron 3: squared ReLU, no gate."""
 WHOLE = {
     "layer": (64.0, 1.0),
-    "openai": (64.0, 1.0),
     "swizzled": (128.0, 1.0),
     "marlin_whole": (128.0, 256.0),
     "trtllm": (256.0, 256.0),
@@ -51,7 +50,7 @@ widths of 90, 180, 360 and 720, on one line by 128, 256, 384 and 768."""
 ALONE = ("padded", "packed")
 """Schedules of a product that runs by itself."""
 ALIGNED = "aligned"
-"""CUTLASS's schedule; ``cutlass`` is as earlier calibrations hold it."""
+"""CUTLASS's schedule."""
 NARROWER = 1.25
 """A product whose sizes do not tell leads inward where it is at most so much wider than deep."""
 

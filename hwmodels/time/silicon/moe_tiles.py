@@ -46,10 +46,6 @@ NARROW = 64.0
 """Tokens up to which Triton's default is so wide, and no wider."""
 TUNED = {"triton": "bf16", "triton14": "bf16", "blocked": "fp8 by blocks"}
 """Schedule -> which of the tuned files it reads."""
-OPENAI = ("openai", "swizzled")
-"""Schedules of OpenAI's kernel; the first is as earlier calibrations hold it."""
-CUTLASS = ("cutlass", ALIGNED)
-"""Schedules whose tiles are 128 high and wide."""
 MARKS = {"triton14": "vllm_fused_moe"}
 """Schedule -> what its kernels are called; it is tried for no others."""
 FAMILIES = {
@@ -69,7 +65,6 @@ BY_MEAN = {
     "marlin": MARLIN,
     "marlin_whole": MARLIN,
     "trtllm": TRTLLM,
-    "openai": ROWS,
     "swizzled": ROWS,
 }
 """Schedule -> heights by the rows that an expert gets in the mean."""
@@ -104,10 +99,10 @@ def tiles(ops: OpTable, machine: Machine, schedule: str, rows: Floats, inner: Fl
     wide = np.full(len(ops), WIDTH)
     if schedule in BY_MEAN:
         mean = ops["m"] * ops["top_k"] / np.maximum(ops["experts"], 1.0)
-        if schedule in OPENAI:
+        if schedule == "swizzled":
             return Tiles(_first(np.floor(mean), ROWS), np.full(len(ops), WIDE))
         return Tiles(_first(mean, BY_MEAN[schedule]), wide)
-    if schedule in CUTLASS:
+    if schedule == ALIGNED:
         return Tiles(wide, wide)
     return Tiles(_first(rows, ROWS), wide)
 

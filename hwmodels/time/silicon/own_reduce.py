@@ -1,7 +1,7 @@
 """vLLM's own all-reduce, and what it leaves to NCCL.
 
 By size a message takes one stage (each device sends all of it to all others), two, symmetric memory
-(the switch adds up), or NCCL (`collective.way` has the sizes), which then chooses by its tuner
+(the switch adds up), or NCCL, which then chooses by its tuner
 (`nccl`). Without NVLink two devices take one stage, and more of them NCCL alone: "not supported on
 more than two PCIe-only GPUs" (``custom_all_reduce.py`` of vllm-project/vllm, Apache-2.0).
 """
@@ -15,7 +15,14 @@ from numpy.typing import NDArray
 
 from tierlab.hwmodels.time.roofline import bus_bytes
 from tierlab.hwmodels.time.silicon import collective, nccl, nccl_tuner
-from tierlab.hwmodels.time.silicon.kernel import Floats, Kernel, Parameter, Values, soft_max
+from tierlab.hwmodels.time.silicon.kernel import (
+    Floats,
+    Kernel,
+    Parameter,
+    Values,
+    generation,
+    soft_max,
+)
 from tierlab.hwmodels.time.silicon.machine import Machine
 from tierlab.hwmodels.time.silicon.once import once
 from tierlab.kernels.ops.table import OpTable
@@ -39,13 +46,56 @@ PARAMETERS = nccl.OF_RINGS | {
 have it (1.7 to 2.7 us)."""
 
 
+ONE_STAGE = ((4.0, 512.0 * 1024.0), (8.0, 256.0 * 1024.0))
+"""Devices up to which an all-reduce smaller than so many bytes takes one stage (vLLM's
+``csrc/custom_all_reduce.cuh``); two devices always do."""
+
+_ANY = ((np.inf, 8.0),)
+OWN_MIB = {
+    "older": _ANY,
+    "hopper": ((4.0, 8.0), (6.0, 0.5), (8.0, 0.25)),
+    "blackwell": ((4.0, 2.0), (8.0, 1.0)),
+}
+"""Devices up to which messages smaller than so much go vLLM's own way; 8 MiB where nothing else
+is set (0.24.0, ``custom_all_reduce.py`` and `CUSTOM_ALL_REDUCE_MAX_SIZES`)."""
+SYMMETRIC_MIB = {
+    "older": ((np.inf, 0.0),),
+    "hopper": ((2.0, 64.0), (4.0, 32.0), (8.0, 64.0)),
+    "blackwell": ((2.0, 8.0), (4.0, 32.0), (8.0, 128.0)),
+}
+"""Likewise, beyond those, through symmetric memory (`SYMM_MEM_ALL_REDUCE_MAX_SIZES`)."""
+
+
 @once
 def way(ops: OpTable, machine: Machine) -> NDArray[np.int64]:
     """Return `ONE`, `TWO`, `SYMMETRIC` or `RINGS` of each message, int64[n]."""
-    taken = collective.way(ops, machine)
+    taken = _linked(ops, machine)
     if nccl_tuner.fabric(machine) == "pcie":
         return np.where(ops["devices"] > 2.0, RINGS, taken)
     return taken
+
+
+def one_stage(ops: OpTable) -> NDArray[np.bool_]:
+    """Say which messages vLLM's own all-reduce sends to all at once, bool[n]."""
+    devices = ops["devices"]
+    most = np.select([devices <= d for d, _ in ONE_STAGE], [b for _, b in ONE_STAGE], 0.0)
+    found: NDArray[np.bool_] = (devices <= 2.0) | (ops["bytes"] < most)
+    return found
+
+
+def _linked(ops: OpTable, machine: Machine) -> NDArray[np.int64]:
+    """Return the way by sizes alone, as over NVLink, int64[n]."""
+    kind = generation(machine)
+    own, symmetric = (_most(ops, sizes[kind]) for sizes in (OWN_MIB, SYMMETRIC_MIB))
+    payload = ops["bytes"]
+    beyond = np.where(payload >= np.maximum(own, symmetric), 3, 2)
+    return np.where(payload < own, np.where(one_stage(ops), 0, 1), beyond)
+
+
+def _most(ops: OpTable, sizes: tuple[tuple[float, float], ...]) -> Floats:
+    devices, most = ops["devices"], [np.full(len(ops), mib * 2.0**20) for _, mib in sizes]
+    found: Floats = np.select([devices <= d for d, _ in sizes], most, 0.0)
+    return found
 
 
 def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:

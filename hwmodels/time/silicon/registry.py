@@ -15,7 +15,7 @@ from tierlab.hwmodels.time.silicon.kernel import Kernel
 from tierlab.hwmodels.time.silicon.machine import Machine
 from tierlab.hwmodels.time.silicon.measured import Measured
 from tierlab.hwmodels.time.silicon.mla import MLA_DECODE, MLA_PREFILL
-from tierlab.hwmodels.time.silicon.moe import EARLIER_BATCHED, GROUPED_GEMM
+from tierlab.hwmodels.time.silicon.moe import GROUPED_GEMM
 from tierlab.hwmodels.time.silicon.named import Named
 from tierlab.hwmodels.time.silicon.prefill import PREFILL
 from tierlab.hwmodels.time.silicon.recurrent import RECURRENT_DECODE, RECURRENT_PREFILL
@@ -38,8 +38,6 @@ NAMED = (
     Named(own_reduce.MARK, own_reduce.MODELS),
 )
 """Kernels that their name tells: no schedule of the operation's plain model is theirs."""
-EARLIER = {"batched_gemm": EARLIER_BATCHED}
-"""Models that calibrations may hold and that nothing is fitted to any more."""
 VARIANTS = {
     "decode_attention": "mla_decode",
     "prefill_attention": "mla_prefill",
@@ -64,9 +62,7 @@ def model_of(measured: Measured, machine: Machine) -> Kernel:
 def model_with(op: str, schedule: str) -> Kernel:
     """Return the model of an operation that knows a schedule; the plain one if no other does."""
     own = (kernel for named in NAMED for kernel in named.models if kernel.op == op)
-    known = next((kernel for kernel in own if schedule in kernel.schedules), KERNELS[op])
-    earlier = EARLIER.get(op, known)
-    return earlier if schedule in earlier.schedules else known
+    return next((kernel for kernel in own if schedule in kernel.schedules), KERNELS[op])
 
 
 def is_variant(ops: OpTable) -> Rows:

@@ -10,14 +10,14 @@ from tierlab.hwmodels.catalogue import load_system
 from tierlab.hwmodels.time.silicon import batched
 from tierlab.hwmodels.time.silicon.calibration import Calibration, dump, load
 from tierlab.hwmodels.time.silicon.calibration_reader import Reader
-from tierlab.hwmodels.time.silicon.collective import one_stage, way
 from tierlab.hwmodels.time.silicon.fit import Options, fit
 from tierlab.hwmodels.time.silicon.holdout import split
 from tierlab.hwmodels.time.silicon.machine import machine_of
 from tierlab.hwmodels.time.silicon.make import of_calibration
 from tierlab.hwmodels.time.silicon.measured import KernelKey, Measured
 from tierlab.hwmodels.time.silicon.others import TABLES, moe, nccl, read_others
-from tierlab.hwmodels.time.silicon.registry import KERNELS, model_with
+from tierlab.hwmodels.time.silicon.own_reduce import MODELS, one_stage, way
+from tierlab.hwmodels.time.silicon.registry import KERNELS
 from tierlab.hwmodels.time.times import CALIBRATED, DATASHEET
 from tierlab.kernels.base.errors import BadInput
 from tierlab.kernels.ops.table import OpTable
@@ -123,15 +123,6 @@ def test_products_of_heads_slow_down_where_they_overflow_l2(machine):
     roomy = replace(machine, l2_bytes=4.0 * machine.l2_bytes)
     kept = kernel.seconds(ops, roomy, batched.SCHEDULE, values)
     assert many / few > 1.15 * kept[1] / kept[0]
-
-
-def test_a_calibration_with_the_earlier_schedule_of_products_of_heads_still_answers(machine):
-    assert model_with("batched_gemm", batched.SCHEDULE) is KERNELS["batched_gemm"]
-    for schedule in ("padded", "packed"):
-        earlier = model_with("batched_gemm", schedule)
-        assert schedule in earlier.schedules
-        values = {n: p.start for n, p in earlier.parameters.items()}
-        assert (earlier.seconds(shapes("batched_gemm"), machine, schedule, values) > 0).all()
 
 
 def test_mla_prefill_slows_down_where_its_heads_and_latents_overflow_l2():
@@ -294,10 +285,10 @@ def test_vllms_all_reduce_takes_other_ways_as_messages_grow(hardware, devices, k
 def test_each_way_has_a_latency_of_its_own(machine):
     """On Hopper 8 MiB between four devices leave the two stages for symmetric memory."""
     ops = OpTable.build("all_reduce", "bf16", devices=4.0, bytes=[8191.0 * 1024, 8192.0 * 1024])
-    p = {name: parameter.start for name, parameter in KERNELS["all_reduce"].parameters.items()}
-    p |= {"launch_us": 1.0, "two_us": 1.0, "chain": 0.01, "two_gbs": 1e3, "small_wider": 1.0}
+    p = {name: parameter.start for name, parameter in MODELS[0].parameters.items()}
+    p |= {"launch_us": 1.0, "two_us": 1.0, "two_chain": 0.01, "two_rate": 1.0, "simple_gbs": 1e3}
     p |= {"symmetric_us": 50.0, "symmetric_gbs": 1e3}
-    two, symmetric = KERNELS["all_reduce"].seconds(ops, machine, "ways", p)
+    two, symmetric = MODELS[0].seconds(ops, machine, "own", p)
     assert two == pytest.approx((1.0 + 3.0**0.01 + 1.5 * 8191.0 * 1.024e-3) * 1e-6, rel=1e-3)
     assert symmetric == pytest.approx((51.0 + 8.388608) * 1e-6, rel=1e-3)
 

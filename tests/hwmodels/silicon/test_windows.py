@@ -37,6 +37,16 @@ def test_a_chunk_within_its_window_takes_what_it_takes_without(device, cache):
     assert (bound.seconds != full.seconds).all()
 
 
+@pytest.mark.parametrize("device", ["H200", "H100", "B200", "L40S"])
+@pytest.mark.parametrize("cache", ["bf16", "fp8"])
+def test_a_window_that_holds_nearly_all_keys_changes_little(device, cache):
+    """No public table has chunks over past keys: two models fitted apart have to agree on them."""
+    model = silicon(None, load_device(device, "test"), None, "x")
+    bound, full = (model.predict(chunks(w, cache)).seconds for w in (2000, 0))
+    assert (bound < 1.4 * full).all()
+    assert (bound > 0.65 * full).all()
+
+
 def test_flash_attention_2_minds_a_window_of_single_queries():
     """One query head a tile instead of all that share a KV head."""
     l40s = silicon(None, load_device("L40S", "test"), None, "x")
