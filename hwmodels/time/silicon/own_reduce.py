@@ -31,6 +31,7 @@ MARK = "vllm_custom"
 SCHEDULE = "own"
 ONE, TWO, SYMMETRIC, RINGS = range(4)
 PARAMETERS = nccl.OF_RINGS | {
+    "simple_us": nccl.shape(15.0, 0.1, 300.0, "NCCL's Simple between two devices, us"),
     "hop_us": Parameter(2.0, 0.01, 30.0, "a step to the next device, NCCL's LL, us"),
     "one_us": Parameter(1.0, 0.01, 30.0, "one stage, per doubling of the devices, us"),
     "one_gbs": Parameter(60.0, 0.2, 4000.0, "one stage, GB/s to one other"),
@@ -42,8 +43,9 @@ PARAMETERS = nccl.OF_RINGS | {
     "symmetric_us": Parameter(8.0, 0.05, 60.0, "through symmetric memory, us"),
     "symmetric_gbs": Parameter(200.0, 0.5, 4000.0, "likewise, GB/s"),
 }
-"""Over NVLink no measured message goes by LL: its step starts, and stays, where NCCL's own tables
-have it (1.7 to 2.7 us)."""
+"""Over NVLink no measured message goes by LL, and few by Simple: LL's step starts, and stays, where
+NCCL's own tables have it (1.7 to 2.7 us), Simple's start is held to theirs (13 to 27 us), which is
+all that more than eight GPUs would take."""
 
 
 ONE_STAGE = ((4.0, 512.0 * 1024.0), (8.0, 256.0 * 1024.0))

@@ -119,9 +119,15 @@ def _check(ops: OpTable, where: str) -> None:
     attention = (ops["kv_heads"] > 0) & (ops["kv_len"] > 0)
     uneven = attention & (ops["heads"] < ops["kv_heads"])
     short = attention & (ops["kv_len"] < ops["q_len"])
-    for rows, what in ((uneven, "fewer heads than kv_heads"), (short, "kv_len under q_len")):
+    narrow = (ops.op == OPS.index("decode_attention")) & (ops["head_dim"] < ops["latent_rank"])
+    for rows, what, accepted in (
+        (uneven, "fewer heads than kv_heads", "no less"),
+        (short, "kv_len under q_len", "no less"),
+        (narrow, "head_dim under latent_rank", "both parts: 512 + 64 rotary of DeepSeek's latent"),
+    ):
         if rows.any():
-            raise BadInput(f"{where}: row {int(np.flatnonzero(rows)[0]) + 1}", what, "no less")
+            row = int(np.flatnonzero(rows)[0]) + 1
+            raise BadInput(f"{where}: row {row}", what, accepted)
 
 
 def predict_shapes(

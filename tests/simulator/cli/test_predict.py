@@ -64,6 +64,7 @@ BAD = {
     "text": ({"m": ["many"] * 4}, "m: holds String"),
     "unknown column": ({"kvlen": [1, 1, 1, 1]}, "did you mean kv_len"),
     "heads": ({"kv_heads": [None, 64, 8, None]}, "row 2: fewer heads than kv_heads"),
+    "latent": ({"latent_rank": [0, 512, 0, 0]}, "row 2: head_dim under latent_rank"),
     "kernel": ({"kernel": ["x", None, None, None]}, "kernel 'x' is not calibrated"),
 }
 
