@@ -169,9 +169,9 @@ class Silicon:
         """Return the kernel of each row: of a window that an engine drops, the one without."""
         codes = _codes(ops)
         found: NDArray[np.int32] = self._of_code[codes]
-        free = _ATTENDS[ops.op] & (found >= 0) & dropped(ops, self._minds[found])
-        if not free.any():
+        if not ops["window"].any():
             return found
+        free = _ATTENDS[ops.op] & (found >= 0) & dropped(ops, self._minds[found])
         full = self._of_code[np.where(free, codes - 1, codes)]
         return np.where(free & (full >= 0), full, found)
 
@@ -180,7 +180,7 @@ class Silicon:
         if g < 0:
             _copy(out, rows, self._fallback.predict(mine))
             return
-        if not self._members[g].windowed:
+        if not self._members[g].windowed and mine["window"].any():
             mine = without(mine, mine["window"] > 0)
         starts, fitted = run_starts(mine), self._members[g].fitted
         if starts.all():

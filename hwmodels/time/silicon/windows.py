@@ -53,8 +53,6 @@ def answered(part: Measured) -> NDArray[np.bool_]:
 
 def without(ops: OpTable, rows: NDArray[np.bool_]) -> OpTable:
     """Return the same calls, some of them without their windows."""
-    if not rows.any():
-        return ops
     values = ops.values.copy()
     values[_WINDOW, rows] = 0.0
     return OpTable(ops.op, ops.dtype, ops.kv_dtype, values)
