@@ -46,8 +46,8 @@ def fit_curve(formula: Formula, data: Measured, values: Values) -> Curve:
     """Return the curve of what a formula with these values leaves over, as a file will hold it."""
     at, counts = formula.features(data.ops, values), data.ops["devices"]
     left = np.log(data.seconds / formula.seconds(data.ops, values))
-    first, last = stored(float(at["bytes"].min())), at["bytes"].max()
-    knots = first + STEP * np.arange(int(np.ceil((last - first) / STEP)) + 1)
+    first, last = stored(float(at["bytes"].min())), float(at["bytes"].max())
+    knots: Floats = first + STEP * np.arange(np.ceil((last - first) / STEP) + 1.0)
     logs = []
     for count in np.unique(counts):
         asked = OpTable.build(
