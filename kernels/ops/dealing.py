@@ -50,7 +50,9 @@ def experts_read(tokens: Floats, experts: Floats, top_k: Floats, routing: Floats
         missed = np.maximum(1.0 - top_k[uniform] / most[uniform], 0.0)
         found[uniform] = most[uniform] * (1.0 - missed ** tokens[uniform])
     if skewed.any():
-        found[skewed] = _skewed(tokens, most, top_k, routing, np.zeros(len(tokens)), skewed)
+        told = _skewed(tokens, most, top_k, routing, np.zeros(len(tokens)), skewed)
+        # of less than half a row, as of experts on other devices, none is dealt
+        found[skewed] = np.maximum(told, np.minimum(tokens * top_k, 1.0)[skewed])
     return found
 
 
@@ -81,7 +83,8 @@ def tiles_filled(
         more = _more_tiles(tokens[uniform], chance, height[uniform])
         found[uniform] = read[uniform] + np.maximum(experts[uniform], 1.0) * more
     if skewed.any():
-        found[skewed] = _skewed(tokens, experts, top_k, routing, height, skewed)
+        told = _skewed(tokens, experts, top_k, routing, height, skewed)
+        found[skewed] = np.maximum(told, read[skewed])
     return found
 
 

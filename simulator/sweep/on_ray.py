@@ -15,13 +15,15 @@ Got = TypeVar("Got")
 
 AHEAD = 2
 """Calls handed over for each core of the cluster, so that none waits for this process."""
+DIED = ("WorkerCrashedError", "NodeDiedError", "OutOfMemoryError")
+"""What `ray.get` raises of a worker that is gone, alone, with its node, or killed for memory."""
 
 
 def results(
     ray: Any, work: Callable[[Given], Got], calls: Iterable[Given]
 ) -> Iterator[tuple[Given, Got | None]]:
     """Yield each call's argument and result as it is done; None where its worker died."""
-    died = (ray.exceptions.WorkerCrashedError, ray.exceptions.OutOfMemoryError)
+    died = tuple(getattr(ray.exceptions, name) for name in DIED)
     remote = ray.remote(num_cpus=1, max_retries=0)(work)
     width = AHEAD * max(1, int(ray.cluster_resources().get("CPU", 1)))
     left = iter(calls)

@@ -15,7 +15,7 @@ import numpy as np
 
 from tierlab.hwmodels.time.silicon.bytime import ByTime
 from tierlab.hwmodels.time.silicon.calibration_reader import Reader
-from tierlab.hwmodels.time.silicon.curve import Curve
+from tierlab.hwmodels.time.silicon.curve import DIGITS, Curve
 from tierlab.hwmodels.time.silicon.few import Ranges
 from tierlab.hwmodels.time.silicon.fitted import Fitted
 from tierlab.hwmodels.time.silicon.kernel import stored
@@ -93,7 +93,7 @@ def _by_time(trees: ByTime | None) -> dict[str, Any] | None:
 
 
 def _curve(curve: Curve) -> dict[str, Any]:
-    logs = [[round(v, 5) for v in row] for row in curve.logs.tolist()]
+    logs = [[round(v, DIGITS) for v in row] for row in curve.logs.tolist()]
     devices = [stored(v) for v in np.exp2(curve.devices).tolist()]
     return {"devices": devices, "first": stored(curve.first), "logs": logs}
 

@@ -1,7 +1,7 @@
 """What a formula of messages leaves over: a curve in their size, for each number of devices.
 
 A table of collectives has some twenty sizes for three numbers of devices: too few for trees. Its
-residuals are alike at neighbouring sizes that take the same way (`nccl_tuner`, `collective.way`),
+residuals are alike at neighbouring sizes that take the same way (`nccl_tuner`, `own_reduce.way`),
 and what is learnt of one way says nothing of the next. So each way's are smoothed apart: kriging
 with a squared exponential covariance, which tends to none away from what was measured (Rasmussen
 and Williams, 2006, 2.2).
@@ -25,6 +25,8 @@ MOST = 0.1
 """Residual beyond which a measurement counts as this: single times are off by half."""
 STEP = 0.5
 """Octaves from one knot of a curve to the next."""
+DIGITS = 5
+"""Of `Curve.logs` after the point, as files hold them."""
 
 
 @dataclass(frozen=True, eq=False)

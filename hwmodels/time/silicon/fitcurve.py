@@ -12,9 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tierlab.hwmodels.time.silicon.curve import STEP, Curve, smooth
+from tierlab.hwmodels.time.silicon.curve import DIGITS, STEP, Curve, smooth
 from tierlab.hwmodels.time.silicon.fitted import Bands
-from tierlab.hwmodels.time.silicon.kernel import Kernel
+from tierlab.hwmodels.time.silicon.kernel import Kernel, stored
 from tierlab.hwmodels.time.silicon.machine import Machine
 from tierlab.hwmodels.time.silicon.measured import Measured
 from tierlab.hwmodels.time.silicon.spread import NARROWER, bands, folds
@@ -43,19 +43,20 @@ class Formula(NamedTuple):
 
 
 def fit_curve(formula: Formula, data: Measured, values: Values) -> Curve:
-    """Return the curve of what a formula with these values leaves over."""
+    """Return the curve of what a formula with these values leaves over, as a file will hold it."""
     at, counts = formula.features(data.ops, values), data.ops["devices"]
     left = np.log(data.seconds / formula.seconds(data.ops, values))
-    first, last = at["bytes"].min(), at["bytes"].max()
-    knots = first + STEP * np.arange(int(np.ceil((last - first) / STEP)) + 1)
+    first, last = stored(float(at["bytes"].min())), float(at["bytes"].max())
+    knots: Floats = first + STEP * np.arange(np.ceil((last - first) / STEP) + 1.0)
     logs = []
     for count in np.unique(counts):
         asked = OpTable.build(
             formula.kernel.op, "bf16", "none", devices=count, bytes=np.exp2(knots)
         )
         its, mine = formula.features(asked, values)["way"], counts == count
-        logs.append(smooth(at["bytes"][mine], at["way"][mine], left[mine], knots, its))
-    return Curve(np.log2(np.unique(counts)), float(first), np.array(logs))
+        said = smooth(at["bytes"][mine], at["way"][mine], left[mine], knots, its)
+        logs.append([round(v, DIGITS) for v in said.tolist()])
+    return Curve(np.log2(np.unique(counts)), first, np.array(logs))
 
 
 def band_of(

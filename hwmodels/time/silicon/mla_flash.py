@@ -105,7 +105,7 @@ def seconds(ops: OpTable, machine: Machine, p: Values) -> Floats:
     of, batch, keys = deal(ops, machine), ops["batch"], ops["kv_len"]
     filled = keys / BLOCK / of.each
     block_s = p["fm_block_us"] * 1e-6 * (filled + p["fm_masked"] * (1.0 - filled))
-    more_s = p["fm_next_us"] * 1e-6 * (of.sequences - 1.0)
+    more_s = p["fm_next_us"] * 1e-6 * np.maximum(of.sequences - 1.0, 0.0)
     compute_s = p["fm_first_us"] * 1e-6 + more_s + of.blocks * block_s
     share = np.minimum(ops["heads"], ROWS) / ROWS
     compute_s += p["fm_heads_us"] * 1e-6 * share * of.sequences

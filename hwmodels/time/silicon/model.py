@@ -140,13 +140,13 @@ class Silicon:
         prefill, decode
             The mixing of one chunk and of one decode, row by row of the same layers.
         keys
-            float64[n], keys of a decode.
+            float64[n], keys of a decode; those of `decode` say nothing, as of a window.
         band
             ``p10``, ``mid`` or ``p90``, of the chunks' kernel where it takes over 100 us.
         """
         parts = []
         chunks, ones = _mixing(prefill.ops), _mixing(decode.ops)
-        both = self._member(prefill.ops)[chunks], self._member(decode.ops)[ones]
+        both = self._of_code[_codes(prefill.ops)[chunks]], self._of_code[_codes(decode.ops)[ones]]
         if len(chunks) != len(ones) or not len(ones) or min(map(np.min, both)) < 0:
             return None
         for row, g, h in zip(ones, *both, strict=True):

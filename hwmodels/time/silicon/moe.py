@@ -10,7 +10,8 @@ from L2 where a layer's weights stay there between calls. The schedules:
   public tables hold a whole layer, which is shared out as the work is, two to one with a gate;
 - ``aligned``: as ``layer``, with tiles of 128 that take the longer the less they are filled, as
   FlashInfer's CUTLASS on Hopper (8 experts of 14,336: 2.2 ms with 64 rows each, 0.96 ms with 128);
-- ``triton``, ``triton14``, ``blocked``, ``marlin``: as ``layer``, with vLLM's tiles (`moe_tiles`).
+- ``triton``, ``triton14``, ``blocked``, ``marlin``: as ``layer``, with vLLM's tiles (`moe_tiles`);
+- ``marlin_whole``, ``trtllm``, ``swizzled``: likewise, of MXFP4 weights that are padded.
 """
 
 from __future__ import annotations

@@ -52,14 +52,14 @@ ONE_STAGE = ((4.0, 512.0 * 1024.0), (8.0, 256.0 * 1024.0))
 """Devices up to which an all-reduce smaller than so many bytes takes one stage (vLLM's
 ``csrc/custom_all_reduce.cuh``); two devices always do."""
 
-_ANY = ((np.inf, 8.0),)
 OWN_MIB = {
-    "older": _ANY,
+    "older": ((8.0, 8.0),),
     "hopper": ((4.0, 8.0), (6.0, 0.5), (8.0, 0.25)),
     "blackwell": ((4.0, 2.0), (8.0, 1.0)),
 }
 """Devices up to which messages smaller than so much go vLLM's own way; 8 MiB where nothing else
-is set (0.24.0, ``custom_all_reduce.py`` and `CUSTOM_ALL_REDUCE_MAX_SIZES`)."""
+is set, for no more than 8 devices (0.24.0, ``custom_all_reduce.py``, its `_SUPPORTED_WORLD_SIZES`
+and `CUSTOM_ALL_REDUCE_MAX_SIZES`)."""
 SYMMETRIC_MIB = {
     "older": ((np.inf, 0.0),),
     "hopper": ((2.0, 64.0), (4.0, 32.0), (8.0, 64.0)),
@@ -103,7 +103,8 @@ def _most(ops: OpTable, sizes: tuple[tuple[float, float], ...]) -> Floats:
 def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
     """Return the time of each message, s, float64[n]."""
     others = np.maximum(ops["devices"], 2.0) - 1.0
-    doublings, payload, sent = np.log2(others + 1.0), ops["bytes"], bus_bytes("all_reduce", ops)
+    payload = np.where(ops["devices"] > 1.0, ops["bytes"], 0.0)
+    doublings, sent = np.log2(others + 1.0), bus_bytes("all_reduce", ops)
     each_us = payload * others / (1e3 * p["one_gbs"] * p["one_wider"] ** (doublings - 1.0))
     one_us = soft_max(p["one_us"] * doublings, each_us, p["one_bend"])
     two_us = p["two_us"] * others ** p["two_chain"] + sent / (1e3 * p["two_rate"] * p["simple_gbs"])

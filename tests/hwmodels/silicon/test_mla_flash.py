@@ -51,6 +51,13 @@ def test_the_busiest_part_is_the_schedulers(batch, keys, heads, machine):
     assert abs(found.sequences[0] - met) <= 1
 
 
+@pytest.mark.parametrize("batch", [0.01, 0.5, 1.0])
+def test_less_than_a_sequence_takes_some_time(batch, machine):
+    ops = calls(batch=batch, kv_len=[1, 64, 4096], heads=128)
+    values = VALUES | {"fm_first_us": 1.0, "fm_next_us": 9.0, "fm_power": 2.5}
+    assert (mla_flash.seconds(ops, machine, values) > 0.0).all()
+
+
 def test_more_heads_than_a_tile_halve_the_parts(machine):
     found = mla_flash.deal(calls(batch=8, kv_len=8192, heads=[64, 128]), machine)
     assert found.parts.tolist() == [132.0, 66.0]

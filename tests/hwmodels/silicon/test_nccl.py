@@ -115,6 +115,22 @@ def test_vllm_s_own_all_reduce_leaves_the_rest_to_nccl():
     assert own_reduce.way(messages("all_reduce", 4, sizes), cards).tolist() == [RINGS] * 4
 
 
+def test_vllm_s_own_all_reduce_is_made_for_eight_devices():
+    sizes = [0.01 * MIB, 0.5 * MIB, 2 * MIB, 128 * MIB]
+    for device in ("A100", "H100", "B200", "L40S"):
+        assert own_reduce.way(messages("all_reduce", 16, sizes), machine(device)).tolist() == [
+            RINGS
+        ] * len(sizes)
+
+
+@pytest.mark.parametrize("device", ["A100", "H100", "B200", "L40S"])
+def test_one_device_has_nothing_to_send(device):
+    (kernel,) = own_reduce.MODELS
+    values = {n: p.start for n, p in kernel.parameters.items()}
+    took = kernel.seconds(messages("all_reduce", 1, SIZES), machine(device), "own", values)
+    assert took.max() < 30e-6
+
+
 @pytest.mark.parametrize("device", ["A100", "H100", "B200", "L40S"])
 def test_vllm_s_own_all_reduce_is_fitted_with_nccl_behind_it(device):
     (kernel,) = own_reduce.MODELS
@@ -192,6 +208,7 @@ def test_curve_and_band_survive_a_file(fitted, tmp_path):
     (again,) = load(path, "test", "H200").kernels
     ops, gpu = messages("all_reduce", 4, SIZES * 1.3), load_system("H200").gpu
     before, after = (k.predict(ops, machine_of(gpu)) for k in (fitted, again))
+    assert before.seconds.tolist() == after.seconds.tolist()
     for one, other in zip(before, after, strict=True):
         np.testing.assert_allclose(one, other, rtol=2e-4)
     assert (before.p10 < before.seconds).all()

@@ -13,9 +13,10 @@ from tierlab.kernels.ops.table import OPS
 KEYS = np.array([1.0, 64.0, 65.0, 4096.0])
 
 
-def shared(device, model="Llama-3.1-8B", kv_dtype="bf16", path=None, band="mid"):
+def shared(device, model="Llama-3.1-8B", kv_dtype="bf16", path=None, band="mid", keys=1):
     times, made = silicon(path, load_device(device, "test"), None, "test"), load_model(model)
-    prefill, decode = prefill_work(made, 1, kv_dtype, 1, 1), decode_work(made, 1, kv_dtype, 1, 1, 0)
+    prefill = prefill_work(made, 1, kv_dtype, 1, keys)
+    decode = decode_work(made, 1, kv_dtype, 1, keys, 0)
     found = times.shared(prefill, decode, KEYS, band)
     return None if found is None else found[0]
 
@@ -52,6 +53,14 @@ def test_flash_attention_runs_one_kernel(device, model, kv_dtype, path, tiles, q
 )
 def test_other_kernels_are_launched_apart(device, model, kv_dtype):
     assert shared(device, model, kv_dtype) is None
+
+
+@pytest.mark.parametrize("device", ["H200", "H100", "L40S", "A100-80G"])
+def test_windowed_layers_are_asked_of_their_own_kernel_whatever_one_example_holds(device):
+    """A single key lies within any window; the decodes of a step do not."""
+    one, many = (shared(device, "gpt-oss-120b", keys=keys) for keys in (1, 4096))
+    assert one.longest_s.tolist() == many.longest_s.tolist()
+    assert one.read_s.tolist() == many.read_s.tolist()
 
 
 def test_bands_are_the_chunks_kernels():

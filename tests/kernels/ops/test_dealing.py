@@ -94,6 +94,13 @@ def test_all_experts_are_read_where_a_token_visits_all():
         assert counted(64, 6, 6, routing) == [6.0, 48.0, 24.0, 6.0, 6.0]
 
 
+@pytest.mark.parametrize(("tokens", "experts", "top_k"), [(1, 16, 0.5), (4, 8, 0.1), (1, 1, 0.1)])
+def test_less_than_half_a_row_is_read_as_by_uniform_routing(tokens, experts, top_k):
+    """Of experts on other devices; none at all would make an infinite number of rows each."""
+    assert counted(tokens, experts, top_k, 1.2) == pytest.approx([tokens * top_k] * 5)
+    assert counted(tokens, experts, top_k, UNIFORM)[0] == pytest.approx(tokens * top_k, rel=0.2)
+
+
 def test_rows_are_counted_apart():
     tokens = np.array([1.0, 50.0, 50.0, 50.0, 3.0])
     routing = np.array([1.2, 0.0, 1.01, 1.0, 1.2])

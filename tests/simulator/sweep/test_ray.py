@@ -3,9 +3,12 @@
 import importlib.util
 import json
 import sys
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
+
+from tierlab.simulator.sweep.on_ray import results
 
 ABSENT = importlib.util.find_spec("ray") is None
 needs_ray = pytest.mark.skipif(ABSENT, reason="needs ray, not installed (extra `ray`)")
@@ -53,6 +56,36 @@ def test_a_worker_that_dies_costs_its_point_alone(cluster, deadly_sweep, tierlab
     points = pl.read_parquet(tmp_path / "out" / "points.parquet")
     assert points["status"].to_list() == ["ok", "ok", "failed", "failed", "ok", "ok"]
     assert points["error"][2] == "the worker process died; perhaps out of memory"
+
+
+@needs_ray
+@pytest.mark.parametrize("name", ["WorkerCrashedError", "NodeDiedError", "OutOfMemoryError"])
+def test_a_call_whose_worker_is_gone_has_no_result(name):
+    """As Ray tells it: of a process, of its node, and of one that was killed for memory."""
+    import ray
+
+    class OneNode:
+        exceptions = ray.exceptions
+        cluster_resources = staticmethod(dict)
+
+        @staticmethod
+        def remote(**_options):
+            return lambda work: SimpleNamespace(remote=lambda given: (work, given))
+
+        @staticmethod
+        def wait(calls):
+            return calls[:1], calls[1:]
+
+        @staticmethod
+        def get(call):
+            return call[0](call[1])
+
+    def work(given):
+        if given == 2:
+            raise getattr(ray.exceptions, name)("gone")
+        return 10 * given
+
+    assert list(results(OneNode, work, [1, 2, 3])) == [(1, 10), (2, None), (3, 30)]
 
 
 @needs_ray
