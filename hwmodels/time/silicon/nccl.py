@@ -78,6 +78,8 @@ OF_RINGS = _BOTH | {
 OF_SENDS = _BOTH | {
     "channel_gbs": Parameter(20.0, 0.5, 500.0, "one channel to one peer by Simple, GB/s"),
 }
+_MEASURED = 2.0
+"""Doublings from two devices to the most that public tables have."""
 _LL_CHANNEL = 4096.0
 """Bytes for each device from which on LL takes several channels."""
 _PART = 65536.0
@@ -144,11 +146,14 @@ def _ll_us(hops: Floats, more_us: Floats, bytes_us: Floats, machine: Machine, p:
 def _bytes_us(hops: Floats, sent: Floats, machine: Machine, p: Values) -> Floats:
     """Return what bytes take by Simple, us.
 
-    NVLink is nearly full with four devices; by PCIe more than two share their host.
+    NVLink is nearly full with four devices; by PCIe more than two share their host, and beyond the
+    eight that were measured twice as many get half each at worst.
     """
     doublings = np.log2(hops + 1.0) - 1.0
     if fabric(machine) == "pcie":
-        wider = np.where(hops > 1.0, p["host"] * p["wider"] ** (doublings - 1.0), 1.0)
+        measured = np.minimum(doublings, _MEASURED)
+        shared = p["wider"] ** (measured - 1.0) * max(p["wider"], 0.5) ** (doublings - measured)
+        wider = np.where(hops > 1.0, p["host"] * shared, 1.0)
     else:
         wider = p["wider"] ** ((1.0 - 0.25**doublings) / 0.75)
     found: Floats = sent / (1e3 * p["simple_gbs"] * wider)

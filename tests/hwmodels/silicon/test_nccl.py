@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tierlab.hwmodels.catalogue import load_device, load_system
-from tierlab.hwmodels.time.silicon import own_reduce
+from tierlab.hwmodels.time.silicon import nccl, own_reduce
 from tierlab.hwmodels.time.silicon.calibration import Calibration, dump, load
 from tierlab.hwmodels.time.silicon.curve import Curve, smooth
 from tierlab.hwmodels.time.silicon.fit import Options, fit
@@ -234,3 +234,17 @@ def test_a_broken_curve_is_refused(key, value, said, fitted, tmp_path):
     path.write_text(json.dumps(table))
     with pytest.raises(BadInput, match=said):
         load(path, "test", "H200")
+
+
+def test_twice_the_cards_over_pcie_share_their_host():
+    """Beyond the eight that were measured each gets half at worst, whatever the fit says of fewer.
+
+    What one device gathers from the others grows with them, too.
+    """
+    machine = machine_of(load_device("L40S", "test"))
+    values = {n: p.start for n, p in nccl.OF_RINGS.items()} | {"wider": 0.25}
+    kernel = next(k for k in nccl.MODELS if k.op == "all_gather")
+    ops = OpTable.build("all_gather", "bf16", devices=[8.0, 16.0, 32.0], bytes=2.0**28)
+    eight, twice, four_times = kernel.seconds(ops, machine, nccl.RINGS, values)
+    assert twice / eight == pytest.approx(2 * 15 / 7, rel=0.02)
+    assert four_times / twice == pytest.approx(2 * 31 / 15, rel=0.02)
