@@ -139,6 +139,12 @@ class Binder:
         return list(found.values())
 
 
+@cache
+def entered(function: Compiled, **options: Any) -> Compiled:
+    """Return a function that stands by itself, compiled once a process: `Binder.entry`."""
+    return Binder(**options).entry(function)
+
+
 def compiled(function: FunctionType, **options: Any) -> Compiled:
     """Compile a function that Python calls; keep the machine code where a folder allows it."""
     chosen = {**_OPTIONS, **options}

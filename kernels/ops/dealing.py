@@ -15,7 +15,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from tierlab.kernels.base.binding import Binder, Compiled, plain
+from tierlab.kernels.base.binding import Compiled, entered, plain
 from tierlab.kernels.ops.routing import UNIFORM
 
 Floats = NDArray[np.float64]
@@ -147,7 +147,7 @@ def _skewed(
     place, tokens = np.searchsorted(HEIGHTS, height[rows]) + 1, tokens[rows]
     place[height[rows] == 0.0] = 0
     found = np.empty(len(tokens))
-    look_up: Compiled = _look_up if plain(len(tokens)) else _compiled(_look_up)
+    look_up: Compiled = _look_up if plain(len(tokens)) else entered(_look_up)
     look_up(tokens, kind, place, ends, known, counts, found)
     return found
 
@@ -176,11 +176,6 @@ def _tables(kinds: tuple[tuple[float, ...], ...]) -> tuple[Ints, Floats, Floats]
     ends = np.cumsum([0] + [len(known) for known, _ in tables])
     known, counts = (np.concatenate(part, axis=-1) for part in zip(*tables, strict=True))
     return ends, known, counts
-
-
-@lru_cache(maxsize=2)
-def _compiled(function: Compiled) -> Compiled:
-    return Binder().entry(function)
 
 
 def _look_up(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +22,7 @@ from tierlab.hwmodels.time.silicon.trees import (
     as_stored,
     binned,
 )
-from tierlab.kernels.base.binding import Binder, Compiled
+from tierlab.kernels.base.binding import entered
 
 Ints = NDArray[np.int64]
 ROBUST = 0.06
@@ -92,9 +91,9 @@ def grow(features: Mapping[str, Floats], residuals: Floats, how: Boosting, seed:
         for d in range(DEPTH):
             chosen = np.sort(rng.permutation(len(names))[:looked])
             sums = np.zeros((1 << d, looked, BINS, 2))
-            _compiled(_histogram)(seen, chosen, place[drawn], weight * pull, weight, sums)
+            entered(_histogram)(seen, chosen, place[drawn], weight * pull, weight, sums)
             gain = np.zeros((looked, BINS))
-            _compiled(_gain)(sums, how.ridge, gain)
+            entered(_gain)(sums, how.ridge, gain)
             best = int(np.argmax(gain))
             feature[t, d], above[t, d] = chosen[best // BINS], best % BINS
             place |= (bins[feature[t, d]] > above[t, d]).astype(np.uint8) << np.uint8(d)
@@ -118,11 +117,6 @@ def _leaves(
     values = how.rate * sums / (np.bincount(place, weight, LEAVES) + how.ridge)
     scale = float(np.float16(max(np.abs(values).max(), 1e-5) / _FULL_STEP))
     return scale, np.clip(np.round(values / scale), -_FULL_STEP, _FULL_STEP).astype(np.int8)
-
-
-@lru_cache(maxsize=8)
-def _compiled(function: Compiled) -> Compiled:
-    return Binder().entry(function)
 
 
 def _histogram(

@@ -13,14 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tierlab.hwmodels.time.silicon import dispatch, engines, mla_flash, mla_gen
+from tierlab.hwmodels.time.silicon import dispatch, engines
 from tierlab.hwmodels.time.silicon.bytime import ByTime
 from tierlab.hwmodels.time.silicon.curve import Curve
 from tierlab.hwmodels.time.silicon.few import few, judged
 from tierlab.hwmodels.time.silicon.fitcurve import Formula, band_of, fit_curve
 from tierlab.hwmodels.time.silicon.fitragged import ALONE, even_rows, fit_ragged
 from tierlab.hwmodels.time.silicon.fitted import Bands, Fitted, stratum
-from tierlab.hwmodels.time.silicon.kernel import ENGINE, Kernel, stored
+from tierlab.hwmodels.time.silicon.kernel import ENGINE, Kernel, generation, stored
 from tierlab.hwmodels.time.silicon.leftover import by_trees
 from tierlab.hwmodels.time.silicon.machine import Machine
 from tierlab.hwmodels.time.silicon.measured import Measured
@@ -148,9 +148,8 @@ def may_run(kernel: Kernel, schedule: str, parts: list[tuple[Measured, Machine]]
         return all(bool((DTYPE_BYTES[m.ops.dtype] < 2.0).all()) for m, _ in parts)
     if schedule == ENGINE:
         return len(parts) > 1
-    for one in (mla_flash, mla_gen):
-        if schedule == one.SCHEDULE:
-            return bool(one.runs(parts))
+    if schedule in kernel.made:
+        return all(generation(machine) == kernel.made[schedule] for _, machine in parts)
     names = [m.key.kernel for m, _ in parts]
     if schedule in kernel.marks:
         return len(parts) == 1 and all(kernel.marks[schedule] in name for name in names)

@@ -68,6 +68,8 @@ class Kernel:
         Schedule -> what the names of its kernels hold, where it is tried for no others.
     families
         Schedule -> the same; a kernel whose name holds any of these is tried with these alone.
+    made
+        Schedule -> the generation of GPUs that it is made for, where it runs on no other.
     curved
         Whether what the formula leaves over is a curve in the message's size (`curve`), not trees;
         `features` then tell the ``way`` that each message takes.
@@ -81,6 +83,7 @@ class Kernel:
     features: Features | None = None
     marks: Mapping[str, str] = field(default_factory=dict)
     families: Mapping[str, str] = field(default_factory=dict)
+    made: Mapping[str, str] = field(default_factory=dict)
     curved: bool = False
 
     def of(self, schedule: str) -> dict[str, Parameter]:

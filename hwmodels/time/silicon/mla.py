@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -25,15 +26,14 @@ from tierlab.hwmodels.time.silicon.kernel import (
     Parameter,
     Values,
     generation,
-    miss_share,
     rounding,
     soft_max,
-    soft_min,
     through_l2,
 )
+from tierlab.hwmodels.time.silicon.latents import Rates, cached, coordinates, read_s
 from tierlab.hwmodels.time.silicon.machine import Machine
 from tierlab.kernels.ops.attention import value_dim, visible_pairs
-from tierlab.kernels.ops.table import DTYPE_BYTES, OpTable
+from tierlab.kernels.ops.table import OpTable
 
 BLOCK = 64.0
 ROWS = 64.0
@@ -51,8 +51,7 @@ _DECODED = ("dealt", "alone")
 _ENGINES = (mla_flash, mla_gen)
 
 
-def _own(start: float, low: float, high: float, meaning: str) -> Parameter:
-    return Parameter(start, low, high, meaning, only=_DECODED)
+_own = partial(Parameter, only=_DECODED)
 
 
 DECODE_PARAMETERS: dict[str, Parameter] = {
@@ -91,13 +90,10 @@ def decode_seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> 
     each = work / machine.sms
     each = np.maximum(1.0, each + p["whole"] * (np.ceil(each) - each)) * (1.0 if dealt else blocks)
     compute_s = each * block_s + p["block_us"] * 1e-6 * np.maximum(1.0, tiles / machine.sms)
-    row = ops["head_dim"] * DTYPE_BYTES[ops.kv_dtype]
-    cached = ops["batch"] * keys * row
-    miss = miss_share(cached, p["l2_share"] * machine.l2_bytes, p["l2_sharp"])
-    drawn = np.minimum(work, machine.sms) * p["sm_gbs"] * 1e9
-    memory_s = cached * miss / soft_min(p["hbm_eff"] * machine.bytes_per_s, drawn)
-    again = cached * np.ceil(heads / shared)
-    memory_s = memory_s + again / soft_min(p["l2_speed"] * machine.bytes_per_s, drawn)
+    names = ("hbm_eff", "l2_speed", "l2_share", "l2_sharp", "sm_gbs")
+    rates = Rates(*(p[name] for name in names))
+    drawing = np.minimum(work, machine.sms)
+    memory_s = read_s(ops, machine, np.ceil(heads / shared), drawing, rates)
     ends = ops["batch"] * heads * (ops["head_dim"] + value_dim(ops)) * 2.0
     memory_s = memory_s + p["ends"] * ends / machine.bytes_per_s
     start_us = p["launch_us"] + p["wide_us"] * np.log2(np.minimum(machine.sms, tiles))
@@ -115,12 +111,6 @@ def _tiling(ops: OpTable, machine: Machine) -> tuple[Floats, Floats, Floats]:
     return ops["batch"] * np.ceil(heads / high), high, shared
 
 
-def decode_coordinates(ops: OpTable) -> Mapping[str, Floats]:
-    """Return log2 of sequences, keys, heads and of the cache's rows."""
-    batch, keys = np.log2(ops["batch"]), np.log2(ops["kv_len"])
-    return {"batch": batch, "keys": keys, "heads": np.log2(ops["heads"]), "rows": batch + keys}
-
-
 def decode_features(
     ops: OpTable, machine: Machine, schedule: str, p: Values, seconds: Floats
 ) -> Mapping[str, Floats]:
@@ -132,10 +122,10 @@ def decode_features(
     keys, heads = ops["kv_len"], ops["heads"]
     tiles, high, shared = _tiling(ops, machine)
     work = tiles * np.ceil(keys / BLOCK)
-    cached = ops["batch"] * keys * ops["head_dim"] * DTYPE_BYTES[ops.kv_dtype]
+    rows = cached(ops)
     flops = 2.0 * ops["batch"] * heads * keys * (ops["head_dim"] + value_dim(ops))
     return {
-        **decode_coordinates(ops),
+        **coordinates(ops),
         "lanes": np.log2(ops["batch"] * heads),
         "tiles": np.log2(tiles),
         "work": np.log2(work),
@@ -143,9 +133,9 @@ def decode_features(
         "passes": np.ceil(heads / shared),
         "tiles_up": rounding(tiles / machine.sms),
         "work_up": rounding(work / machine.sms),
-        "cached": np.log2(cached / machine.l2_bytes),
+        "cached": np.log2(rows / machine.l2_bytes),
         "seconds": np.log2(seconds),
-        "memory_share": cached / machine.bytes_per_s / seconds,
+        "memory_share": rows / machine.bytes_per_s / seconds,
         "compute_share": flops / machine.peak("bf16") / seconds,
     }
 
@@ -155,8 +145,9 @@ MLA_DECODE = Kernel(
     (*_DECODED, mla_flash.SCHEDULE, mla_gen.SCHEDULE),
     DECODE_PARAMETERS | mla_flash.PARAMETERS | mla_gen.PARAMETERS,
     decode_seconds,
-    decode_coordinates,
+    coordinates,
     decode_features,
+    made={mla_flash.SCHEDULE: "hopper", mla_gen.SCHEDULE: "blackwell"},
 )
 
 _KEPT = "kept"

@@ -10,6 +10,7 @@ fits.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -18,24 +19,20 @@ from tierlab.hwmodels.time.silicon.kernel import (
     Floats,
     Parameter,
     Values,
-    generation,
-    miss_share,
     rounding,
     soft_max,
-    soft_min,
 )
+from tierlab.hwmodels.time.silicon.latents import Rates, cached, coordinates, read_s
 from tierlab.hwmodels.time.silicon.machine import Machine
-from tierlab.hwmodels.time.silicon.measured import Measured
 from tierlab.kernels.ops.attention import value_dim
-from tierlab.kernels.ops.table import DTYPE_BYTES, OpTable
+from tierlab.kernels.ops.table import OpTable
 
 SCHEDULE = "flashmla"
 BLOCK, ROWS, OVERHEAD = 64.0, 64.0, 5.0
 """Keys of a block, heads of a tile, and the blocks that a sequence counts for beside its own."""
 
 
-def _own(start: float, low: float, high: float, meaning: str) -> Parameter:
-    return Parameter(start, low, high, meaning, only=(SCHEDULE,))
+_own = partial(Parameter, only=(SCHEDULE,))
 
 
 PARAMETERS: dict[str, Parameter] = {
@@ -95,11 +92,6 @@ def deal(ops: OpTable, machine: Machine) -> Dealt:
     return Dealt(whole + (rest > 0.0), blocks, tiles, parts, each, over)
 
 
-def runs(parts: list[tuple[Measured, Machine]]) -> bool:
-    """Say whether all measurements are of GPUs that it is made for."""
-    return all(generation(machine) == "hopper" for _, machine in parts)
-
-
 def seconds(ops: OpTable, machine: Machine, p: Values) -> Floats:
     """Return the time of each decode call, float64[n]."""
     of, batch, keys = deal(ops, machine), ops["batch"], ops["kv_len"]
@@ -110,11 +102,8 @@ def seconds(ops: OpTable, machine: Machine, p: Values) -> Floats:
     share = np.minimum(ops["heads"], ROWS) / ROWS
     compute_s += p["fm_heads_us"] * 1e-6 * share * of.sequences
     working = _working(ops, of)
-    cached = batch * keys * ops["head_dim"] * DTYPE_BYTES[ops.kv_dtype]
-    miss = miss_share(cached, p["fm_room"] * machine.l2_bytes, p["fm_sharp"])
-    drawn = working * p["fm_draw_gbs"] * 1e9
-    memory_s = cached * miss / soft_min(p["fm_memory"] * machine.bytes_per_s, drawn)
-    memory_s += cached * of.tiles / soft_min(p["fm_cache"] * machine.bytes_per_s, drawn)
+    rates = Rates(*(p[f"fm_{name}"] for name in Rates._fields))
+    memory_s = read_s(ops, machine, of.tiles, working, rates)
     start_us = p["fm_launch_us"] + p["fm_wide_us"] * np.log2(working)
     start_us += np.where(of.over > 1.0, p["fm_join_us"] + p["fm_part_us"] * of.over, 0.0)
     ends = batch * ops["heads"] * (ops["head_dim"] + value_dim(ops)) * 2.0
@@ -132,14 +121,11 @@ def _working(ops: OpTable, of: Dealt) -> Floats:
 def features(ops: OpTable, machine: Machine, seconds: Floats) -> Mapping[str, Floats]:
     """Return what parts are dealt, and what memory and arithmetic need."""
     of, batch, keys = deal(ops, machine), ops["batch"], ops["kv_len"]
-    cached = batch * keys * ops["head_dim"] * DTYPE_BYTES[ops.kv_dtype]
+    rows = cached(ops)
     flops = 2.0 * batch * of.tiles * ROWS * keys * (ops["head_dim"] + value_dim(ops))
     share = batch * of.each / of.parts
     return {
-        "batch": np.log2(batch),
-        "keys": np.log2(keys),
-        "heads": np.log2(ops["heads"]),
-        "rows": np.log2(batch * keys),
+        **coordinates(ops),
         "lanes": np.log2(batch * ops["heads"]),
         "tiles": np.log2(batch * of.tiles),
         "work": np.log2(batch * of.tiles * of.each),
@@ -151,8 +137,8 @@ def features(ops: OpTable, machine: Machine, seconds: Floats) -> Mapping[str, Fl
         "share": np.log2(share),
         "share_up": rounding(share),
         "busiest": of.blocks / share,
-        "cached": np.log2(cached / machine.l2_bytes),
+        "cached": np.log2(rows / machine.l2_bytes),
         "seconds": np.log2(seconds),
-        "memory_share": cached / machine.bytes_per_s / seconds,
+        "memory_share": rows / machine.bytes_per_s / seconds,
         "compute_share": flops / machine.peak("bf16") / seconds,
     }

@@ -13,6 +13,7 @@ As its runner chooses (NVIDIA/TensorRT-LLM, ``kernels/trtllmGenKernels/fmha/fmha
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -22,16 +23,13 @@ from tierlab.hwmodels.time.silicon.kernel import (
     Floats,
     Parameter,
     Values,
-    generation,
-    miss_share,
     rounding,
     soft_max,
-    soft_min,
 )
+from tierlab.hwmodels.time.silicon.latents import Rates, cached, coordinates, read_s
 from tierlab.hwmodels.time.silicon.machine import Machine
-from tierlab.hwmodels.time.silicon.measured import Measured
 from tierlab.kernels.ops.attention import value_dim
-from tierlab.kernels.ops.table import DTYPE_BYTES, OpTable
+from tierlab.kernels.ops.table import OpTable
 
 SCHEDULE = "generated"
 STEP = 128.0
@@ -45,8 +43,7 @@ PAIR = 128.0
 of 64 and 128): a step of the pair is taken to be half as long where none was measured."""
 
 
-def _own(start: float, low: float, high: float, meaning: str) -> Parameter:
-    return Parameter(start, low, high, meaning, only=(SCHEDULE,))
+_own = partial(Parameter, only=(SCHEDULE,))
 
 
 PARAMETERS: dict[str, Parameter] = {
@@ -107,10 +104,9 @@ class Layout(NamedTuple):
         found: Floats = batch * self.heads * self.parts * self.splits
         return found
 
-
-def runs(parts: list[tuple[Measured, Machine]]) -> bool:
-    """Say whether all measurements are of GPUs that these kernels are made for."""
-    return all(generation(machine) == "blackwell" for _, machine in parts)
+    def passes(self) -> Floats:
+        """Return how often the cache's rows are loaded, float64[n]."""
+        return np.where(self.paired, 1.0, self.heads * self.parts)
 
 
 def layout(ops: OpTable, machine: Machine) -> Layout:
@@ -184,25 +180,18 @@ def _join_s(of: Layout, p: Values) -> Floats:
 
 def _memory_s(ops: OpTable, machine: Machine, of: Layout, p: Values) -> Floats:
     """Return what memory and L2 need, s, float64[n]: CTAs of other heads load the keys again."""
-    cached = ops["batch"] * ops["kv_len"] * ops["head_dim"] * DTYPE_BYTES[ops.kv_dtype]
-    miss = miss_share(cached, p["gen_room"] * machine.l2_bytes, p["gen_sharp"])
-    drawn = np.minimum(of.ctas(ops["batch"]), machine.sms) * p["gen_draw_gbs"] * 1e9
-    found: Floats = cached * miss / soft_min(p["gen_memory"] * machine.bytes_per_s, drawn)
-    again = cached * np.where(of.paired, 1.0, of.heads * of.parts)
-    found += again / soft_min(p["gen_cache"] * machine.bytes_per_s, drawn)
-    return found
+    rates = Rates(*(p[f"gen_{name}"] for name in Rates._fields))
+    drawing = np.minimum(of.ctas(ops["batch"]), machine.sms)
+    return read_s(ops, machine, of.passes(), drawing, rates)
 
 
 def features(ops: OpTable, machine: Machine, seconds: Floats) -> Mapping[str, Floats]:
     """Return how calls are laid out, and what memory needs."""
     of, batch, keys = layout(ops, machine), ops["batch"], ops["kv_len"]
     ctas, tiles = of.ctas(batch), batch * of.heads
-    cached = batch * keys * ops["head_dim"] * DTYPE_BYTES[ops.kv_dtype]
+    rows = cached(ops)
     return {
-        "batch": np.log2(batch),
-        "keys": np.log2(keys),
-        "heads": np.log2(ops["heads"]),
-        "rows": np.log2(batch * keys),
+        **coordinates(ops),
         "kernel": of.low + 2.0 * of.paired,
         "tiles": np.log2(tiles),
         "lanes": np.log2(batch * ops["heads"]),
@@ -214,8 +203,8 @@ def features(ops: OpTable, machine: Machine, seconds: Floats) -> Mapping[str, Fl
         "waves": np.log2(ctas / machine.sms),
         "waves_up": rounding(ctas / machine.sms),
         "work": np.log2(tiles * of.parts * keys),
-        "cached": np.log2(cached / machine.l2_bytes),
-        "loaded": np.log2(cached * np.where(of.paired, 1.0, of.heads * of.parts)),
+        "cached": np.log2(rows / machine.l2_bytes),
+        "loaded": np.log2(rows * of.passes()),
         "seconds": np.log2(seconds),
-        "memory_share": cached / machine.bytes_per_s / seconds,
+        "memory_share": rows / machine.bytes_per_s / seconds,
     }

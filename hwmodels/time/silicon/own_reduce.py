@@ -90,8 +90,8 @@ def _linked(ops: OpTable, machine: Machine) -> NDArray[np.int64]:
     kind = generation(machine)
     own, symmetric = (_most(ops, sizes[kind]) for sizes in (OWN_MIB, SYMMETRIC_MIB))
     payload = ops["bytes"]
-    beyond = np.where(payload >= np.maximum(own, symmetric), 3, 2)
-    return np.where(payload < own, np.where(one_stage(ops), 0, 1), beyond)
+    beyond = np.where(payload >= np.maximum(own, symmetric), RINGS, SYMMETRIC)
+    return np.where(payload < own, np.where(one_stage(ops), ONE, TWO), beyond)
 
 
 def _most(ops: OpTable, sizes: tuple[tuple[float, float], ...]) -> Floats:

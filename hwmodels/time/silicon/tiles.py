@@ -7,13 +7,12 @@ What `gemm` describes, for rows of one pair of dtypes. Fourth powers are compare
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tierlab.kernels.base.binding import Binder, Compiled, plain
+from tierlab.kernels.base.binding import Compiled, entered, plain
 
 Floats = NDArray[np.float64]
 STEP = 64.0
@@ -76,16 +75,13 @@ def least_s(columns: Sequence[Floats], rates: Rates, tiles: Sequence[Tile]) -> F
     """
     best = np.full(len(columns[0]), np.inf)
     work, known = np.empty((3, _BLOCK)), np.array(tiles, np.float64)
-    try_tiles: Compiled = _try_tiles if plain(len(best)) else _compiled(_try_tiles)
+    try_tiles: Compiled = (
+        _try_tiles if plain(len(best)) else entered(_try_tiles, error_model="numpy")
+    )
     for start in range(0, len(best), _BLOCK):
         part = [np.ascontiguousarray(c[start : start + _BLOCK]) for c in columns]
         try_tiles(*part, rates, known, work, best[start : start + _BLOCK])
     return best
-
-
-@lru_cache(maxsize=2)
-def _compiled(function: Compiled) -> Compiled:
-    return Binder(error_model="numpy").entry(function)
 
 
 def _try_tiles(

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tierlab.kernels.base.binding import Binder, Compiled, plain
+from tierlab.kernels.base.binding import entered, plain
 
 Floats = NDArray[np.float64]
 Bytes = NDArray[np.uint8]
@@ -104,7 +104,7 @@ class Forest:
         flat, bins = self._flat, np.empty(values.shape, np.uint8)
         place, leaf = np.empty(len(into), np.uint8), np.empty(LEAVES)
         asked = flat.feature, self.above, self.scale, self.steps
-        _compiled(_sum_up)(values, flat.edges, flat.starts, bins, *asked, leaf, place, into)
+        entered(_sum_up)(values, flat.edges, flat.starts, bins, *asked, leaf, place, into)
 
     def _plainly(self, columns: Sequence[Floats]) -> Floats:
         """Return the same to the last bit, without compiling: leaves add up tree by tree."""
@@ -136,13 +136,8 @@ def binned(features: Floats, edges: Sequence[Floats]) -> Bytes:
     """Return the bin of each value, uint8[features, n]."""
     flat, starts = _flat_edges(edges)
     bins = np.empty(features.shape, np.uint8)
-    _compiled(_bin_rows)(features, flat, starts, bins)
+    entered(_bin_rows)(features, flat, starts, bins)
     return bins
-
-
-@lru_cache(maxsize=8)
-def _compiled(function: Compiled) -> Compiled:
-    return Binder().entry(function)
 
 
 def _sum_up(

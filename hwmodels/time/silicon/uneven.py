@@ -9,14 +9,13 @@ what it draws: the CTAs that run at each key give the time. Row by row, compiled
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from tierlab.hwmodels.time.silicon.kernel import Floats
 from tierlab.hwmodels.time.silicon.once import once
-from tierlab.kernels.base.binding import Binder, Compiled, plain
+from tierlab.kernels.base.binding import Compiled, entered, plain
 from tierlab.kernels.ops.table import COLUMNS, OpTable
 
 SHORTER = 4.0
@@ -89,14 +88,9 @@ def lengthened_s(batch: Batch, pace: Pace) -> Floats:
     """
     columns = np.broadcast_arrays(*batch, *pace)
     found = np.empty(len(columns[0]))
-    each: Compiled = _each if plain(len(found)) else _compiled(_each)
+    each: Compiled = _each if plain(len(found)) else entered(_each, error_model="numpy")
     each(*map(np.ascontiguousarray, columns), found)
     return found
-
-
-@lru_cache(maxsize=2)
-def _compiled(function: Compiled) -> Compiled:
-    return Binder(error_model="numpy").entry(function)
 
 
 def _each(
