@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -9,7 +10,13 @@ from tierlab.hwmodels.catalogue import load_device
 from tierlab.hwmodels.device import Gpu
 from tierlab.hwmodels.link import Link
 from tierlab.hwmodels.time.roofline import Roofline, roofline_device
-from tierlab.hwmodels.time.silicon.calibration import SHIPPED, Calibration, load, shipped
+from tierlab.hwmodels.time.silicon.calibration import (
+    ANY_DEVICE,
+    SHIPPED,
+    Calibration,
+    load,
+    shipped,
+)
 from tierlab.hwmodels.time.silicon.machine import Machine, machine_of
 from tierlab.hwmodels.time.silicon.model import Silicon
 from tierlab.kernels.base.errors import BadInput
@@ -85,8 +92,18 @@ def _shipped(path: Path) -> Calibration:
 
 @lru_cache(maxsize=16)
 def of_calibration(calibration: Calibration, gpu: Gpu, peer_link: Link | None) -> Silicon:
-    """Return the model of one device, with its roofline for what is not calibrated.
+    """Return the model of one device, with its roofline for what no kernel model answers.
 
     The points of a sweep ask for the same again.
     """
-    return Silicon(calibration, machine_of(gpu), Roofline(roofline_device(gpu, peer_link)))
+    whole = _completed(calibration)
+    return Silicon(whole, machine_of(gpu), Roofline(roofline_device(gpu, peer_link)))
+
+
+def _completed(calibration: Calibration) -> Calibration:
+    """Return it with constants of other GPUs for the operations of which it has no kernel."""
+    if calibration.device == ANY_DEVICE:
+        return calibration
+    own = {one.key.op for one in calibration.kernels}
+    others = (one for one in _shipped(DATASHEET_FILE).kernels if one.key.op not in own)
+    return replace(calibration, kernels=(*calibration.kernels, *others))

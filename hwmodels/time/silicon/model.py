@@ -1,9 +1,9 @@
 """The silicon time model: fitted kernels where a calibration has them, the roofline elsewhere.
 
 Source `calibrated` means that this device was measured; with constants of other architectures
-(``--datasheet``) the same formulas answer as `datasheet`. What neither covers comes from the
-roofline and keeps the roofline's band; so do rows without work, such as a policy's product with
-none of the keys.
+(``--datasheet``, and operations that were not measured on it) the same formulas answer as
+`datasheet`. What neither covers comes from the roofline and keeps the roofline's band; so do rows
+without work, such as a policy's product with none of the keys.
 """
 
 from __future__ import annotations
@@ -74,14 +74,15 @@ class Silicon:
         for g, member in enumerate(self._members):
             self._of_code[member.code] = g
         self._minds = np.array([minds(m.fitted.key.kernel) for m in self._members] or [False])
-        self._source = DATASHEET if calibration.device == ANY_DEVICE else CALIBRATED
+        self._sources = [_source(m.fitted) for m in self._members]
 
     @property
     def name(self) -> str:
         """Device and where the constants come from."""
-        if self._source == DATASHEET:
+        if self._calibration.device == ANY_DEVICE:
             return f"{self._machine.name}, silicon: its datasheet, constants of other GPUs"
-        kinds = {f"{k.key.framework} {k.key.version}" for k in self._calibration.kernels}
+        own = [k for k in self._calibration.kernels if _source(k) == CALIBRATED]
+        kinds = {f"{k.key.framework} {k.key.version}" for k in own}
         return f"{self._machine.name}, silicon: measured on it ({', '.join(sorted(kinds))})"
 
     def predict(self, ops: OpTable) -> Times:
@@ -144,7 +145,7 @@ class Silicon:
         band
             ``p10``, ``mid`` or ``p90``, of the chunks' kernel where it takes over 100 us.
         """
-        parts = []
+        parts, sources = [], {CALIBRATED}
         chunks, ones = _mixing(prefill.ops), _mixing(decode.ops)
         both = self._of_code[_codes(prefill.ops)[chunks]], self._of_code[_codes(decode.ops)[ones]]
         if len(chunks) != len(ones) or not len(ones) or min(map(np.min, both)) < 0:
@@ -158,7 +159,8 @@ class Silicon:
             found = shared_launch(kind, one, other, self._machine, layer, keys)
             factor = {"p10": one.bands.p10[2], "p90": one.bands.p90[2]}.get(band, 1.0)
             parts.append((found, factor * float(decode.repeat[row])))
-        return together(parts), self._source
+            sources |= {self._sources[g], self._sources[h]}
+        return together(parts), min(sources)
 
     def kernels(self) -> list[str]:
         """Return the name of the kernel behind each number of `explain`."""
@@ -191,7 +193,7 @@ class Silicon:
             found = Predicted(*(v[run] for v in found))
         out.seconds[rows], out.extrapolated[rows] = found.seconds, found.beyond
         out.p10[rows], out.p90[rows] = found.p10, found.p90
-        out.source[rows] = self._source
+        out.source[rows] = self._sources[g]
         out.bias_group[rows] = BIAS_GROUP + g
 
 
@@ -267,6 +269,11 @@ def _runs(one: Fitted, machine: Machine) -> bool:
     stored = one.key.dtype if one.key.kv_dtype == "none" else one.key.kv_dtype
     eight = bool(DTYPE_BYTES[DTYPES.index(stored)] < 2.0)
     return one.schedule == engines.engine(machine, eight=eight)
+
+
+def _source(one: Fitted) -> int:
+    """Return where a kernel's constants come from: several devices, or this one."""
+    return DATASHEET if one.key.version == SEVERAL else CALIBRATED
 
 
 def _late(kernel: str) -> bool:
