@@ -228,6 +228,7 @@ class Fitted:
             if name == RAGGED:
                 continue
             np.maximum(far, np.maximum(low - at[name], at[name] - high), out=far)
+        far[far <= BEYOND] = 0.0
         return far
 
 

@@ -39,6 +39,8 @@ from tierlab.hwmodels.time.silicon.tiles import STEP
 from tierlab.kernels.ops.gemm import output_bytes, weight_bytes
 from tierlab.kernels.ops.table import DTYPE_BYTES, DTYPES, OpTable
 
+LEAST = 1.01
+"""The smallest exponent of a power law in public tables."""
 PARAMETERS: dict[str, Parameter] = {
     "launch_us": Parameter(10.0, 0.5, 200.0, "before any work, us"),
     "expert_ns": Parameter(10.0, 0.1, 3000.0, "an expert's part of the routing, ns"),
@@ -123,7 +125,10 @@ class _Batch:
 
 @once
 def coordinates(ops: OpTable) -> Mapping[str, Floats]:
-    """Return log2 of tokens, rows an expert, width, depth, experts and the weights read."""
+    """Return log2 of tokens, rows an expert, width, depth, experts, weights read, and exponent.
+
+    Tokens that are dealt evenly or drawn alike have the least exponent that was measured.
+    """
     touched = read(ops)
     tokens = np.log2(np.maximum(ops["m"], 1.0))
     rows = tokens + np.log2(np.maximum(ops["top_k"], 1.0) / touched)
@@ -136,6 +141,7 @@ def coordinates(ops: OpTable) -> Mapping[str, Floats]:
         "read": np.log2(touched) + n + k,
         "n": n,
         "k": k,
+        "routing": np.log2(np.maximum(ops["routing"], LEAST)),
     }
 
 

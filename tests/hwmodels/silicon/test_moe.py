@@ -7,8 +7,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+from tierlab.hwmodels.catalogue import load_device
 from tierlab.hwmodels.time.silicon import moe_tiles
 from tierlab.hwmodels.time.silicon.fit import may_run
+from tierlab.hwmodels.time.silicon.make import silicon
 from tierlab.hwmodels.time.silicon.measured import KernelKey, Measured
 from tierlab.hwmodels.time.silicon.moe import GROUPED_GEMM
 from tierlab.hwmodels.time.silicon.moe_layer import (
@@ -249,3 +251,14 @@ def test_mxfp4_weights_are_padded_to_what_the_kernel_takes(schedule, inner, oute
     assert (of.inner.tolist(), of.outer.tolist()) == ([inner] * 2, [outer] * 2)
     other = OpTable.build("grouped_gemm", "bf16", "bf16", n=360, k=2880, **shape)
     assert padded(layer(other), other, schedule) == layer(other)
+
+
+@pytest.mark.parametrize("device", ["H200", "H100", "A100-80G", "B200", "L40S"])
+def test_exponents_that_nobody_measured_are_extrapolated(device):
+    model = silicon(None, load_device(device, "test"), None, "test")
+    shape = {"m": 64, "n": 1536, "k": 4096, "experts": 64, "top_k": 8}
+    routing = [0.0, 1.0, 1.01, 1.2, 1.5, 3.0]
+    times = model.predict(OpTable.build("grouped_gemm", "bf16", routing=routing, **shape))
+    assert times.extrapolated.tolist() == [False] * 4 + [True] * 2
+    wide = np.log(times.p90 / times.p10)
+    assert wide[4:].min() > 1.5 * wide[:4].max()
