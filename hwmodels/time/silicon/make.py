@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from tierlab.hwmodels.time.silicon.calibration import (
     load,
     shipped,
 )
+from tierlab.hwmodels.time.silicon.fitted import Fitted
 from tierlab.hwmodels.time.silicon.machine import Machine, machine_of
 from tierlab.hwmodels.time.silicon.model import Silicon
 from tierlab.kernels.base.errors import BadInput
@@ -96,14 +96,10 @@ def of_calibration(calibration: Calibration, gpu: Gpu, peer_link: Link | None) -
 
     The points of a sweep ask for the same again.
     """
-    whole = _completed(calibration)
-    return Silicon(whole, machine_of(gpu), Roofline(roofline_device(gpu, peer_link)))
+    roofline = Roofline(roofline_device(gpu, peer_link))
+    return Silicon(calibration, machine_of(gpu), roofline, _of_others(calibration))
 
 
-def _completed(calibration: Calibration) -> Calibration:
-    """Return it with constants of other GPUs for the operations of which it has no kernel."""
-    if calibration.device == ANY_DEVICE:
-        return calibration
-    own = {one.key.op for one in calibration.kernels}
-    others = (one for one in _shipped(DATASHEET_FILE).kernels if one.key.op not in own)
-    return replace(calibration, kernels=(*calibration.kernels, *others))
+def _of_others(calibration: Calibration) -> tuple[Fitted, ...]:
+    """Return the constants of other GPUs that a device's own calibration is completed with."""
+    return () if calibration.device == ANY_DEVICE else _shipped(DATASHEET_FILE).kernels

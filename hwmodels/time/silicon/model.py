@@ -65,11 +65,23 @@ class Silicon:
         The device.
     fallback
         Answers for operations that no fitted kernel does.
+    others
+        Kernels with constants of other GPUs, for what the calibration has none: an operation in
+        dtypes that this device computes in.
     """
 
-    def __init__(self, calibration: Calibration, machine: Machine, fallback: TimeModel) -> None:
+    def __init__(
+        self,
+        calibration: Calibration,
+        machine: Machine,
+        fallback: TimeModel,
+        others: Sequence[Fitted] = (),
+    ) -> None:
         self._calibration, self._machine, self._fallback = calibration, machine, fallback
         self._members = _defaults([k for k in calibration.kernels if _runs(k, machine)])
+        known = {member.code for member in self._members}
+        made = _defaults([k for k in others if _runs(k, machine) and _computes(k, machine)])
+        self._members += [member for member in made if member.code not in known]
         self._of_code = np.full(_code(len(OPS), 0, 0, False, False), -1, np.int32)
         for g, member in enumerate(self._members):
             self._of_code[member.code] = g
@@ -81,8 +93,7 @@ class Silicon:
         """Device and where the constants come from."""
         if self._calibration.device == ANY_DEVICE:
             return f"{self._machine.name}, silicon: its datasheet, constants of other GPUs"
-        own = [k for k in self._calibration.kernels if _source(k) == CALIBRATED]
-        kinds = {f"{k.key.framework} {k.key.version}" for k in own}
+        kinds = {f"{k.key.framework} {k.key.version}" for k in self._calibration.kernels}
         return f"{self._machine.name}, silicon: measured on it ({', '.join(sorted(kinds))})"
 
     def predict(self, ops: OpTable) -> Times:
@@ -269,6 +280,11 @@ def _runs(one: Fitted, machine: Machine) -> bool:
     stored = one.key.dtype if one.key.kv_dtype == "none" else one.key.kv_dtype
     eight = bool(DTYPE_BYTES[DTYPES.index(stored)] < 2.0)
     return one.schedule == engines.engine(machine, eight=eight)
+
+
+def _computes(one: Fitted, machine: Machine) -> bool:
+    """Say whether a device has arithmetic in a kernel's dtype."""
+    return one.key.dtype in machine.flop_per_s
 
 
 def _source(one: Fitted) -> int:

@@ -6,14 +6,14 @@ import numpy as np
 import polars as pl
 import pytest
 
-from tierlab.hwmodels.catalogue import load_system
+from tierlab.hwmodels.catalogue import load_device, load_system
 from tierlab.hwmodels.time.silicon import batched
 from tierlab.hwmodels.time.silicon.calibration import Calibration, dump, load
 from tierlab.hwmodels.time.silicon.calibration_reader import Reader
 from tierlab.hwmodels.time.silicon.fit import Options, fit
 from tierlab.hwmodels.time.silicon.holdout import split
 from tierlab.hwmodels.time.silicon.machine import machine_of
-from tierlab.hwmodels.time.silicon.make import of_calibration
+from tierlab.hwmodels.time.silicon.make import of_calibration, silicon
 from tierlab.hwmodels.time.silicon.measured import SEVERAL, KernelKey, Measured
 from tierlab.hwmodels.time.silicon.others import TABLES, moe, nccl, read_others
 from tierlab.hwmodels.time.silicon.own_reduce import MODELS, one_stage, way
@@ -183,6 +183,17 @@ def test_rows_find_the_kernel_that_they_run_on(model):
     assert plain == "prefill_attention of other GPUs"
     assert answer(model, "all_reduce", devices=8, bytes=1e6) == "all_reduce"
     assert answer(model, "all_gather", devices=8, bytes=1e6) == "roofline"
+
+
+def test_what_was_not_measured_here_is_taken_from_other_gpus_where_it_can_run():
+    a100 = silicon(None, load_device("A100-80G", "test"), None, "test")
+    product, shape = {"m": 64, "n": 4096, "k": 4096}, {"batch": 8, "kv_len": 4096, "heads": 32}
+    shape |= {"q_len": 1, "kv_heads": 8, "head_dim": 128}
+    assert answer(a100, "gemm", stored="bf16", **product) == "gemm"
+    assert answer(a100, "elementwise", m=64, n=4096, bytes=1e6) == "elementwise of other GPUs"
+    eight = answer(a100, "decode_attention", stored="fp8", **shape)
+    assert eight == "decode_attention of other GPUs"
+    assert answer(a100, "gemm", dtype="fp8", stored="fp8", **product) == "roofline"
 
 
 @pytest.mark.parametrize("stored", ["fp32", "bf16", "none"])
