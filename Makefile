@@ -48,8 +48,8 @@ lint: .venv/test.done  ## ruff: rules and format
 types: .venv/test.done  ## mypy, strict
 	$(BIN)/python -m mypy
 
-unit: .venv/test.done  ## pytest
-	$(BIN)/python -P -m pytest $(PYTEST)
+unit: .venv/test.done  ## pytest, a file of tests on each of at most 8 cores
+	$(BIN)/python -P -m pytest -n auto --maxprocesses 8 --dist loadfile $(PYTEST)
 
 bench: .venv/test.done  ## print the speed benchmarks (minutes)
 	@for f in benchmarks/bench_*.py; do echo "== $$f"; $(BIN)/python -P "$$f" || exit 1; done
