@@ -1,9 +1,9 @@
 """The command answers at once: nothing heavy is imported before it is needed."""
 
 import json
+import resource
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,16 +14,18 @@ LOADED = "import json, sys, tierlab.simulator.cli.main; print(json.dumps(sorted(
 RUNS = 5
 
 
-def seconds(run: Callable[[], object]) -> float:
-    start = time.perf_counter()
+def processor_s(run: Callable[[], object]) -> float:
+    """Return the processor's time: other tests run beside this one."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     run()
-    return time.perf_counter() - start
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 @pytest.mark.parametrize(("words", "limit_s"), [(["--help"], 0.3), (["list"], 0.5)])
 def test_it_answers_at_once(tierlab, words: list[str], limit_s: float) -> None:
     tierlab(*words)
-    assert min(seconds(lambda: tierlab(*words)) for _ in range(RUNS)) < limit_s
+    assert min(processor_s(lambda: tierlab(*words)) for _ in range(RUNS)) < limit_s
 
 
 def test_the_command_line_loads_nothing_heavy(tmp_path: Path) -> None:
