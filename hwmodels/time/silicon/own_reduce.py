@@ -1,9 +1,10 @@
 """vLLM's own all-reduce, and what it leaves to NCCL.
 
 By size a message takes one stage (each device sends all of it to all others), two, symmetric memory
-(the switch adds up), or NCCL, which then chooses by its tuner
-(`nccl`). Without NVLink two devices take one stage, and more of them NCCL alone: "not supported on
-more than two PCIe-only GPUs" (``custom_all_reduce.py`` of vllm-project/vllm, Apache-2.0).
+(the switch adds up), or NCCL, which then chooses by its tuner (`nccl`). Among 3, 5 or 7 devices all
+take NCCL (``_SUPPORTED_WORLD_SIZES``). Without NVLink two devices take one stage, and more of them
+NCCL alone: "not supported on more than two PCIe-only GPUs" (``custom_all_reduce.py`` of
+vllm-project/vllm, Apache-2.0).
 """
 
 from __future__ import annotations
@@ -71,7 +72,8 @@ SYMMETRIC_MIB = {
 @once
 def way(ops: OpTable, machine: Machine) -> NDArray[np.int64]:
     """Return `ONE`, `TWO`, `SYMMETRIC` or `RINGS` of each message, int64[n]."""
-    taken = _linked(ops, machine)
+    odd = (ops["devices"] > 1.0) & (ops["devices"] % 2.0 != 0.0)
+    taken = np.where(odd, RINGS, _linked(ops, machine))
     if nccl_tuner.fabric(machine) == "pcie":
         return np.where(ops["devices"] > 2.0, RINGS, taken)
     return taken

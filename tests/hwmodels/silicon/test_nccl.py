@@ -115,12 +115,12 @@ def test_vllm_s_own_all_reduce_leaves_the_rest_to_nccl():
     assert own_reduce.way(messages("all_reduce", 4, sizes), cards).tolist() == [RINGS] * 4
 
 
-def test_vllm_s_own_all_reduce_is_made_for_eight_devices():
+@pytest.mark.parametrize("devices", [3, 5, 7, 16])
+def test_vllm_s_own_all_reduce_is_made_for_even_numbers_up_to_eight(devices):
     sizes = [0.01 * MIB, 0.5 * MIB, 2 * MIB, 128 * MIB]
     for device in ("A100", "H100", "B200", "L40S"):
-        assert own_reduce.way(messages("all_reduce", 16, sizes), machine(device)).tolist() == [
-            RINGS
-        ] * len(sizes)
+        ops = messages("all_reduce", devices, sizes)
+        assert own_reduce.way(ops, machine(device)).tolist() == [RINGS] * len(sizes)
 
 
 @pytest.mark.parametrize("device", ["A100", "H100", "B200", "L40S"])
