@@ -48,7 +48,7 @@ _UNROUTED = "vllm_fused_moe"
 (ai-dynamo/aiconfigurator, ``collector/vllm/collect_moe.py``)."""
 NEARLY = 8.0
 """Keys before a chunk, over its queries, from which its rows count as alike long."""
-_CLEAR = "top_last"
+_ALIKE = "flat"
 _NCCL = {"all_reduce": "all_reduce", "all_gather": "all_gather", "alltoall": "all_to_all",
          "reduce_scatter": "reduce_scatter"}  # fmt: skip
 _MOVED = ["all_gather", "alltoall"]
@@ -201,7 +201,7 @@ def quantise(d: pl.DataFrame) -> Iterator[Part]:
 
 
 def selection(d: pl.DataFrame) -> Iterator[Part]:
-    """Select 2,048 scores of each row, where some are clearly larger than the others.
+    """Select 2,048 scores of each row, all alike: what random scores take, too (`selection.py`).
 
     Rows of one chunk are causal: only chunks are read whose first row is nearly as long as their
     last. Of up to 2,048 scores there is nothing to select, and such rows have no time.
@@ -209,7 +209,7 @@ def selection(d: pl.DataFrame) -> Iterator[Part]:
     import polars as pl
 
     short = pl.col("isl") * NEARLY <= pl.col("step")
-    d = d.filter((pl.col("score_mode") == _CLEAR) & short & (pl.col("compress_ratio") == 1))
+    d = d.filter((pl.col("score_mode") == _ALIKE) & short & (pl.col("compress_ratio") == 1))
     for (kernel,), rows in _each(d, "kernel_source"):
         keys = _column(rows, "step") + _column(rows, "isl")
         shape = {"batch": _column(rows, "batch_size"), "q_len": _column(rows, "isl")}

@@ -1,10 +1,13 @@
 """Sampling: one token from each row of logits, by a chain of small kernels.
 
-A pass over the logits is a launch or a node of a graph (vLLM's sampler is PyTorch's own kernels:
-an argmax, and for random choice a division, a softmax, noise; `kernels.ops.sampling.PASSES`). A row
-is read by one block, or divided where it is long (PyTorch's reductions): few rows leave SMs idle.
-Each pass reads what the one before left in L2, while all rows fit; the first reads what widening
-them to 32 bits left there. There is one schedule, ``passes``.
+The first pass finds the largest of each row. One block reads a row, or several where it is long
+(PyTorch's reductions): few rows leave SMs idle. It reads what widening the logits to 32 bits left
+in L2 while all rows fit. Each pass beyond is a launch or a node of a graph and goes over all SMs,
+as PyTorch's divisions, noise and sorts do; `kernels.ops.sampling.PASSES` counts those of vLLM's
+samplers. No times of such passes were found that name their GPU: ``pass_us`` is an assumption
+(2026-11-22), after 126 us of PyTorch's top-k and top-p over 32,768 logits, which are 37 passes by
+that count, on a GPU that vllm-project/vllm pull 42191 does not name. There is one schedule,
+``passes``.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from tierlab.hwmodels.time.silicon.elementwise import PARAMETERS as ROWS
-from tierlab.hwmodels.time.silicon.elementwise import transfer_s
+from tierlab.hwmodels.time.silicon.elementwise import ROW_BYTES, transfer_s
 from tierlab.hwmodels.time.silicon.kernel import Floats, Kernel, Parameter, Values
 from tierlab.hwmodels.time.silicon.machine import Machine
 from tierlab.hwmodels.time.silicon.once import once
@@ -22,9 +25,11 @@ from tierlab.kernels.ops.sampling import TOKEN_BYTES
 from tierlab.kernels.ops.table import DTYPE_BYTES, OpTable
 
 KILOBYTE = 1024.0
+AN_OCTAVE_OF_PASSES = 4.0
+"""As so many of rows: other passes are other kernels, not more of the same."""
 PARAMETERS: dict[str, Parameter] = ROWS | {
     "launch_us": Parameter(8.0, 0.5, 100.0, "before any work, all kernels of the first pass, us"),
-    "pass_us": Parameter(1.0, 0.02, 20.0, "each pass beyond the first, us"),
+    "pass_us": Parameter(2.0, 0.02, 20.0, "each pass beyond the first, us"),
     "l2_speed": Parameter(2.0, 1.05, 10.0, "L2's bandwidth over the memory's, 1"),
     "part_kb": Parameter(500.0, 4.0, 4000.0, "of a row, what one block reads, KB"),
 }
@@ -33,10 +38,13 @@ PARAMETERS: dict[str, Parameter] = ROWS | {
 def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
     """Return the time of each call, float64[n]."""
     row = row_bytes(ops)
+    moved = ops["m"] * (row + TOKEN_BYTES)
     blocks = ops["m"] * np.maximum(1.0, row / (KILOBYTE * p["part_kb"]))
-    once_s = transfer_s(ops["m"] * (row + TOKEN_BYTES), blocks, machine, p)
-    total: Floats = p["launch_us"] * 1e-6 + once_s
-    total += ops["k"] * (p["pass_us"] * 1e-6 + once_s)
+    total: Floats = p["launch_us"] * 1e-6 + transfer_s(moved, blocks, machine, p)
+    if ops["k"].any():
+        spread = np.maximum(blocks, np.ceil(moved / ROW_BYTES))
+        each = p["pass_us"] * 1e-6 + transfer_s(moved, spread, machine, p)
+        total += ops["k"] * each
     return total
 
 
@@ -49,10 +57,11 @@ def row_bytes(ops: OpTable) -> Floats:
 
 @once
 def coordinates(ops: OpTable) -> Mapping[str, Floats]:
-    """Return log2 of rows, of what each holds, of all of it, and of passes."""
+    """Return log2 of rows, of what each holds, and of all of it; and how far passes are apart."""
     rows = np.log2(np.maximum(ops["m"], 1.0))
     held = np.log2(np.maximum(row_bytes(ops), 1.0))
-    return {"rows": rows, "row_bytes": held, "bytes": rows + held, "passes": np.log2(ops["k"] + 1)}
+    passes = AN_OCTAVE_OF_PASSES * np.log2(ops["k"] + 1.0)
+    return {"rows": rows, "row_bytes": held, "bytes": rows + held, "passes": passes}
 
 
 SAMPLE = Kernel("sample", ("passes",), PARAMETERS, seconds, coordinates)

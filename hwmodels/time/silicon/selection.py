@@ -5,9 +5,11 @@ selection: Alabi et al., ACM JEA 17, 2012; RadiK, arXiv 2501.14336). It passes o
 than once: from shared memory or L1 while the row fits, else from L2, where the rows of all SMs at
 once must fit. A block fills an SM, so that rows run in waves. There is one schedule, ``block``.
 
-Measured of the kernel that SGLang runs for DeepSeek's sparse attention: 2,048 of a row, scores of
-32 bits. How long it takes depends on the scores, too: rows in which all are alike take up to 2.5
-times as long as those with clear winners, which are what is fitted.
+Fitted to the kernel that SGLang runs for sparse attention: 2,048 of a row of 32-bit scores. What it
+takes depends on the scores. The public tables have two kinds: all alike, which is fitted, and clear
+winners, which take 0.4 to 0.6 of that. Random scores took 5.2, 15.4 and 40.9 us of 4,096, 16,384
+and 65,536 on a B200 (flashinfer-ai/flashinfer pull 2461), scores alike 11.8, 14.5 and 35.9, clear
+winners 4.2, 6.2 and 15.9: long rows are as slow as if all were alike, short ones are not.
 """
 
 from __future__ import annotations
@@ -26,8 +28,8 @@ from tierlab.hwmodels.time.silicon.kernel import (
     through_l2,
 )
 from tierlab.hwmodels.time.silicon.machine import Machine
+from tierlab.hwmodels.time.silicon.sampling import KILOBYTE, row_bytes
 from tierlab.hwmodels.time.silicon.sampling import coordinates as all_coordinates
-from tierlab.hwmodels.time.silicon.sampling import row_bytes
 from tierlab.kernels.ops.table import OpTable
 
 PARAMETERS: dict[str, Parameter] = {
@@ -37,6 +39,7 @@ PARAMETERS: dict[str, Parameter] = {
     "again": Parameter(0.2, 0.01, 1.0, "of a row, what each pass beyond the first reads, 1"),
     "near": Parameter(0.4, 0.02, 1.0, "of its time, such a pass over a row that the SM holds, 1"),
     "held": Parameter(0.6, 0.1, 2.0, "of an SM's memory, what a row may fill, 1"),
+    "answer_kb": Parameter(16.0, 4.0, 32.0, "a row's places: written, looked up, KB"),
     "whole": Parameter(0.8, 1e-3, 1.0, "how whole waves are, 1"),
     "hbm_eff": Parameter(0.85, 0.2, 1.05, "of the memory's bandwidth, 1"),
     "l2_share": Parameter(0.8, 0.1, 4.0, "of the L2, what rows may fill, 1"),
@@ -55,7 +58,8 @@ def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
     waves = np.maximum(1.0, waves + p["whole"] * (np.ceil(waves) - waves))
     passed = row * (1.0 + later * (far + (1.0 - far) * p["near"]))
     sms_s = waves * (p["block_us"] * 1e-6 + passed / (p["sm_gbs"] * 1e9))
-    first = through_l2(rows * row, rows * row, machine, p, p["l2_sharp"])
+    moved = rows * (row + KILOBYTE * p["answer_kb"])
+    first = through_l2(moved, moved, machine, p, p["l2_sharp"])
     at_once = np.minimum(rows, machine.sms) * row
     again = through_l2(rows * row * later * far, at_once, machine, p, p["l2_sharp"])
     total: Floats = p["launch_us"] * 1e-6 + soft_max(sms_s, first.busy + again.busy, p["power"])
