@@ -37,12 +37,11 @@ PARAMETERS: dict[str, Parameter] = ROWS | {
 
 def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
     """Return the time of each call, float64[n]."""
-    row = row_bytes(ops)
-    moved = ops["m"] * (row + TOKEN_BYTES)
-    blocks = ops["m"] * np.maximum(1.0, row / (KILOBYTE * p["part_kb"]))
+    row = row_bytes(ops) + TOKEN_BYTES
+    moved, blocks = ops["m"] * row, ops["m"] * np.maximum(1.0, row / (KILOBYTE * p["part_kb"]))
     total: Floats = p["launch_us"] * 1e-6 + transfer_s(moved, blocks, machine, p)
     if ops["k"].any():
-        spread = np.maximum(blocks, np.ceil(moved / ROW_BYTES))
+        spread = np.maximum(blocks, moved / ROW_BYTES)
         each = p["pass_us"] * 1e-6 + transfer_s(moved, spread, machine, p)
         total += ops["k"] * each
     return total
