@@ -68,12 +68,22 @@ def test_few_rows_leave_sms_idle(machine):
 
 
 def test_one_more_row_than_sms_is_one_more_wave_of_a_selection(machine):
-    p = {name: each.start for name, each in KERNELS["top_k"].parameters.items()} | {"whole": 0.99}
+    p = {name: each.start for name, each in KERNELS["top_k"].parameters.items()}
+    p |= {"whole": 0.99, "answer_kb": 8.0}
     rows = np.array([1.0, machine.sms, machine.sms + 1.0])
     ops = OpTable.build("sample", "fp32", m=rows, n=4096.0, k=8.0, kv_len=4096.0)
     one, full, more = KERNELS["top_k"].seconds(ops, machine, "block", p)
     assert full == pytest.approx(one, rel=0.05)
     assert more - 2e-6 == pytest.approx(2.0 * (full - 2e-6), rel=0.1)
+
+
+def test_many_sequences_look_up_more_page_tables_than_the_l2_holds(machine):
+    p = {name: each.start for name, each in KERNELS["top_k"].parameters.items()}
+    shape = {"m": 1024.0, "n": 163840.0, "k": 8.0, "kv_len": 163840.0}
+    ops = OpTable.build("sample", "fp32", batch=[1.0, 16.0, 128.0, 1024.0], **shape)
+    seconds = KERNELS["top_k"].seconds(ops, machine, "block", p)
+    assert (np.diff(seconds) > 0).all()
+    assert seconds[1] - seconds[0] < seconds[2] - seconds[1]
 
 
 def test_what_runs_beside_is_taken_off(machine, synthetic):
