@@ -74,10 +74,7 @@ def fit(
     options: Options | None = None,
     known: Sequence[Fitted] = (),
 ) -> Fitted:
-    """Fit one kernel.
-
-    What ran beside it is taken off as the last of `known` has it that is of the same key, or else
-    as a fit of its own says.
+    """Fit one kernel; `known` are fits of what may have run beside it (`by_itself`).
 
     Raises
     ------
@@ -87,10 +84,7 @@ def fit(
         The optimiser found no minimum.
     """
     how = options or Options()
-    if (beside := measured.beside) is not None:
-        same = [k for k in known if k.key == beside.alone.key]
-        other = same[-1] if same else fit(beside.alone, machine, how)
-        measured = apart(measured, other, machine)
+    measured = by_itself(measured, machine, how, known)
     if len(measured) < FEWEST:
         where = f"{measured.source} ({measured.key.label()})"
         raise BadInput(where, f"only {len(measured)} measurements", f"{FEWEST} or more")
@@ -110,6 +104,19 @@ def fit(
         judged(at, folds(groups, how.seed)) if lone else {},
     )  # fmt: skip
     return fit_ragged(one, ragged, machine, SCALE) if ragged else one
+
+
+def by_itself(
+    measured: Measured, machine: Machine, options: Options | None, known: Sequence[Fitted] = ()
+) -> Measured:
+    """Return measurements without what ran beside.
+
+    As the last of `known` has it that is of the same key, or else as a fit of its own says.
+    """
+    if (beside := measured.beside) is None:
+        return measured
+    same = [k for k in known if k.key == beside.alone.key]
+    return apart(measured, same[-1] if same else fit(beside.alone, machine, options), machine)
 
 
 def draw(seconds: Floats, count: int, seed: int) -> NDArray[np.int64]:

@@ -13,6 +13,7 @@ from tierlab.hwmodels.time.silicon.aliases import SELECT_PASSES
 from tierlab.hwmodels.time.silicon.apart import LEAST, apart
 from tierlab.hwmodels.time.silicon.calibration import SHIPPED, load
 from tierlab.hwmodels.time.silicon.fit import Options, fit
+from tierlab.hwmodels.time.silicon.holdout import hold_out
 from tierlab.hwmodels.time.silicon.machine import machine_of
 from tierlab.hwmodels.time.silicon.make import silicon
 from tierlab.hwmodels.time.silicon.measured import Beside, KernelKey, Measured
@@ -103,6 +104,9 @@ def test_what_runs_beside_is_taken_off(machine, synthetic):
     other = replace(widening, parameters={**widening.parameters, "launch_us": 1.0})
     known = fit(part, machine, Options(trees=False), [widening, other])
     assert known.parameters["launch_us"] > made.parameters["launch_us"]
+    held = hold_out(part, machine, Options(trees=False))
+    assert sum(row.points for row in held) == len(part)
+    assert max(row.median for row in held) < 0.02
 
 
 def test_times_that_are_all_the_other_s_are_left_out(machine, synthetic):
