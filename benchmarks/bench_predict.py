@@ -14,8 +14,10 @@ import numpy as np
 
 from tierlab.hwmodels.catalogue import load_system
 from tierlab.hwmodels.time.roofline import Roofline, roofline_device
+from tierlab.hwmodels.time.silicon.aliases import SELECT_PASSES
 from tierlab.hwmodels.time.silicon.make import silicon
 from tierlab.hwmodels.time.times import TimeModel
+from tierlab.kernels.ops.sampling import PASSES
 from tierlab.kernels.ops.table import OpTable
 
 SHAPES = 1_000_000
@@ -78,10 +80,15 @@ def others(rng: np.random.Generator) -> dict[str, OpTable]:
     batch, rows = rng.integers(1, 256, SHAPES), np.floor(2.0 ** rng.uniform(0, 14, SHAPES))
     devices = 2.0 ** rng.integers(1, 4, SHAPES)
     nbytes = np.floor(2.0 ** rng.uniform(8, 29, SHAPES))
+    keys = np.floor(2.0 ** rng.uniform(11, 18, SHAPES))
+    random = np.where(rng.random(SHAPES) < 0.5, 0.0, PASSES["random"])
+    chosen = {"m": rows, "n": keys, "kv_len": keys, "k": SELECT_PASSES}
     return {
         "Mamba-2 prefill": OpTable.build("mamba_prefill", "bf16", batch=1, q_len=queries, **heads),
         "Mamba-2 decode": OpTable.build("mamba_decode", "bf16", batch=batch, q_len=1, **heads),
         "elementwise": OpTable.build("elementwise", "bf16", m=rows, n=4096, bytes=rows * 16384.0),
+        "sample": OpTable.build("sample", "fp32", m=batch, n=128256.0, k=random),
+        "top-k": OpTable.build("sample", "fp32", **chosen),
         **{
             op.replace("_", "-"): OpTable.build(op, "bf16", devices=devices, bytes=nbytes)
             for op in ("all_reduce", "all_gather", "reduce_scatter", "all_to_all")

@@ -50,8 +50,9 @@ from tierlab.hwmodels.time.silicon.registry import KERNELS
 from tierlab.simulator.cli.calibrate_from import calibrate_from
 
 PLAIN = ("decode_attention", "prefill_attention", "gemm")
-ROWS = "elementwise"
-"""Kernels that only move rows: what quantising 16-bit rows to 8 bits takes stands for all."""
+SMALL = ("elementwise", "top_k")
+"""Kernels that only move rows: what quantising 16-bit rows to 8 bits takes stands for all; and
+selection."""
 MLA = ("mla_decode", "mla_prefill")
 """Read of TensorRT-LLM: vLLM's tables hold whole MLA modules."""
 TEACHERS = {"rtx_pro_6000_server": "RTX-PRO-6000"}
@@ -90,7 +91,7 @@ def kernels(tables: Path | None) -> dict[tuple[str, str, str, bool], list[Part]]
         parts = read_system(system, "vllm", None, tables)
         if system in DEVICES:
             others = read_others(system, "vllm", None, tables)
-            parts += [p for p in others if p.key.op == ROWS]
+            parts += [p for p in others if p.key.op in SMALL]
         for key, part in default_parts(parts).items():
             if system in DEVICES or _teaches(key):
                 found.setdefault(key, []).append((part, machine(name)))

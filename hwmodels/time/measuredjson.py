@@ -14,17 +14,21 @@ from typing import Any
 
 import numpy as np
 
+from tierlab.hwmodels.time.silicon.aliases import NAMES, translate
 from tierlab.hwmodels.time.tablefile import MIN_ROWS, Header, Measured
 from tierlab.kernels.base.errors import BadInput
 from tierlab.kernels.measure.output import load
 from tierlab.kernels.ops.table import COLUMNS, DTYPES, OPS, OpTable
 
 Row = Mapping[str, Any]
+OWN_SELECTION = "top"
+"""What `kernels/measure` calls the kernel that chooses the largest of each row."""
+SELECTION = "top_k"
 
 
 def operation_rows(rows: Sequence[Row]) -> list[Row]:
     """Return the rows that time models can take; see above."""
-    known = [r for r in rows if _known(r)]
+    known = [told for r in rows if _known(told := _told(r))]
     counts = Counter((_family(r), r.get("kernel")) for r in known)
     most: dict[tuple[Any, ...], tuple[int, Any]] = {}
     for (family, kernel), count in counts.items():
@@ -32,10 +36,20 @@ def operation_rows(rows: Sequence[Row]) -> list[Row]:
     return [r for r in known if (r.get("kernel") or "") == most[_family(r)][1]]
 
 
+def _told(row: Row) -> Row:
+    """Return a row of our own selection under the name and columns that time models know."""
+    if row["op"] != OWN_SELECTION:
+        return row
+    shape = dict(pair.split("=") for pair in str(row.get("shape", "")).split())
+    rows, width = (float(shape.get(name, 0)) for name in ("rows", "width"))
+    return {**row, "op": SELECTION, "batch": 1, "q_len": 1, "heads": rows, "kv_len": width}
+
+
 def _known(row: Row) -> bool:
     types = row.get("dtype"), row.get("kv_dtype", "none")
     idle = row.get("load", "idle") == "idle"
-    return bool(idle and row["op"] in OPS and all(t in DTYPES for t in types))
+    named = row["op"] in OPS or row["op"] == SELECTION
+    return bool(idle and named and all(t in DTYPES for t in types))
 
 
 def _family(row: Row) -> tuple[Any, ...]:
@@ -80,7 +94,9 @@ def table_of(rows: Sequence[Row], where: str) -> OpTable:
     def codes(name: str, names: tuple[str, ...]) -> np.ndarray:
         return np.array([names.index(r.get(name, names[0])) for r in rows], np.int8)
 
-    return OpTable(codes("op", OPS), codes("dtype", DTYPES), codes("kv_dtype", DTYPES), values)
+    return translate(
+        OpTable(codes("op", NAMES), codes("dtype", DTYPES), codes("kv_dtype", DTYPES), values)
+    )
 
 
 def _header(provenance: Mapping[str, Any], path: Path) -> Header:

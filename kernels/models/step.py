@@ -176,7 +176,10 @@ def _final_norm(rows: Rows, model: Model, m: Tokens) -> None:
 
 
 def _logits_work(model: Model, tp: int, count: Tokens, sampling: str) -> Work:
-    """Gather the rows that sample, project them, widen logits to float32, sample."""
+    """Gather the rows that sample, project them, widen logits to float32, sample.
+
+    Widening is PyTorch's flat copy: it knows no rows, and a single one fills all SMs.
+    """
     step = np.flatnonzero(count > 0)
     m, vocab = count[step], -(-model.vocab // tp)
     part = Part(Rows(step), 1, tp)
@@ -184,6 +187,6 @@ def _logits_work(model: Model, tp: int, count: Tokens, sampling: str) -> Work:
     part.gemm(Linear("lm_head", (vocab,), model.hidden), m)
     if tp > 1:
         part.add("all_gather", devices=tp, bytes=m * (2.0 * vocab))
-    part.elementwise(m, model.vocab, 6.0 * model.vocab)
+    part.add("elementwise", n=model.vocab, bytes=m * (6.0 * model.vocab))
     part.rows.add("sample", "fp32", "none", 1, m=m, n=model.vocab, k=PASSES[sampling])
     return part.rows.work()

@@ -75,7 +75,8 @@ def calibrate_from(
     parts = [p for p in parts if p.key.op in wanted]
     if not parts:
         raise BadInput("--op", f"the source has none of {', '.join(wanted)}", "another")
-    fitted = fit_all(parts, machine_of(gpu), Options(points=points), _say)
+    known = base.kernels if base else ()
+    fitted = fit_all(parts, machine_of(gpu), Options(points=points), _say, known)
     if not fitted:
         raise BadInput("--from", "no fit converged", "another --framework or --version")
     today = datetime.datetime.now(datetime.UTC).date()

@@ -96,8 +96,12 @@ NAMES = (*OPS, *ALIASES)
 
 
 def translate(ops: OpTable) -> OpTable:
-    """Return the rows with names of `NAMES` (codes beyond `OPS`) as rows of `OPS`."""
+    """Return the rows with names of `NAMES` (codes beyond `OPS`) as rows of `OPS`.
+
+    Of rows of `sample` only those that stand for a selection tell keys (`registry.is_variant`).
+    """
     made = OpTable(ops.op.copy(), ops.dtype, ops.kv_dtype, ops.values.copy())
+    made["kv_len"][ops.op == OPS.index("sample")] = 0.0
     for code in np.unique(ops.op[ops.op >= len(OPS)]):
         rows = np.flatnonzero(ops.op == code)
         alias, part = ALIASES[NAMES[code]], ops.take(rows)

@@ -40,14 +40,38 @@ PARAMETERS: dict[str, Parameter] = {
 
 def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
     """Return the time of each call, float64[n]."""
-    moved, rows = ops["bytes"], _rows(ops)
-    miss = miss_share(moved, p["l2_share"] * machine.l2_bytes, p["l2_sharp"])
-    drawn = np.minimum(rows, machine.sms) * p["sm_gbs"] * 1e9
-    memory_s = miss * moved / soft_min(p["hbm_eff"] * machine.bytes_per_s, drawn)
-    l2_s = (1.0 - miss) * moved / soft_min(p["l2_speed"] * machine.bytes_per_s, drawn)
-    issued_s = np.ceil(rows / machine.sms) * p["block_ns"] * 1e-9
+    memory_s, l2_s, issued_s = _transfer(ops["bytes"], _rows(ops), machine, p)
     total: Floats = p["launch_us"] * 1e-6 + memory_s + l2_s + issued_s
     return total
+
+
+def transfer_s(moved: Floats, blocks: Floats, machine: Machine, p: Values) -> Floats:
+    """Return what blocks take that move so many bytes between them, without a launch, float64[n].
+
+    Parameters
+    ----------
+    moved, blocks
+        float64[n], bytes and number.
+    machine
+        The device.
+    p
+        Those of `PARAMETERS`.
+    """
+    memory_s, l2_s, issued_s = _transfer(moved, blocks, machine, p)
+    total: Floats = memory_s + l2_s + issued_s
+    return total
+
+
+def _transfer(
+    moved: Floats, blocks: Floats, machine: Machine, p: Values
+) -> tuple[Floats, Floats, Floats]:
+    """Return the seconds of memory, of L2, and of issuing blocks."""
+    miss = miss_share(moved, p["l2_share"] * machine.l2_bytes, p["l2_sharp"])
+    drawn = np.minimum(blocks, machine.sms) * p["sm_gbs"] * 1e9
+    memory_s = miss * moved / soft_min(p["hbm_eff"] * machine.bytes_per_s, drawn)
+    l2_s = (1.0 - miss) * moved / soft_min(p["l2_speed"] * machine.bytes_per_s, drawn)
+    issued_s = np.ceil(blocks / machine.sms) * p["block_ns"] * 1e-9
+    return memory_s, l2_s, issued_s
 
 
 @once

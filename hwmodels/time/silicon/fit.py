@@ -7,13 +7,14 @@ band of a prediction comes from groups of shapes that the trees did not see.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tierlab.hwmodels.time.silicon import dispatch, engines
+from tierlab.hwmodels.time.silicon.apart import apart
 from tierlab.hwmodels.time.silicon.bytime import ByTime
 from tierlab.hwmodels.time.silicon.curve import Curve
 from tierlab.hwmodels.time.silicon.few import few, judged
@@ -67,8 +68,13 @@ class NotConverged(Exception):
     """The optimiser stopped without an answer."""
 
 
-def fit(measured: Measured, machine: Machine, options: Options | None = None) -> Fitted:
-    """Fit one kernel.
+def fit(
+    measured: Measured,
+    machine: Machine,
+    options: Options | None = None,
+    known: Sequence[Fitted] = (),
+) -> Fitted:
+    """Fit one kernel; `known` are fits of what may have run beside it (`by_itself`).
 
     Raises
     ------
@@ -78,6 +84,7 @@ def fit(measured: Measured, machine: Machine, options: Options | None = None) ->
         The optimiser found no minimum.
     """
     how = options or Options()
+    measured = by_itself(measured, machine, how, known)
     if len(measured) < FEWEST:
         where = f"{measured.source} ({measured.key.label()})"
         raise BadInput(where, f"only {len(measured)} measurements", f"{FEWEST} or more")
@@ -97,6 +104,19 @@ def fit(measured: Measured, machine: Machine, options: Options | None = None) ->
         judged(at, folds(groups, how.seed)) if lone else {},
     )  # fmt: skip
     return fit_ragged(one, ragged, machine, SCALE) if ragged else one
+
+
+def by_itself(
+    measured: Measured, machine: Machine, options: Options | None, known: Sequence[Fitted] = ()
+) -> Measured:
+    """Return measurements without what ran beside.
+
+    As the last of `known` has it that is of the same key, or else as a fit of its own says.
+    """
+    if (beside := measured.beside) is None:
+        return measured
+    same = [k for k in known if k.key == beside.alone.key]
+    return apart(measured, same[-1] if same else fit(beside.alone, machine, options), machine)
 
 
 def draw(seconds: Floats, count: int, seed: int) -> NDArray[np.int64]:
@@ -228,14 +248,21 @@ def _left_over(
 
 
 def fit_all(
-    parts: list[Measured], machine: Machine, options: Options | None, report: Report
+    parts: list[Measured],
+    machine: Machine,
+    options: Options | None,
+    report: Report,
+    known: Sequence[Fitted] = (),
 ) -> list[Fitted]:
-    """Fit every kernel, saying how it goes; one that does not converge is left out."""
-    made = []
+    """Fit every kernel, saying how it goes; one that does not converge is left out.
+
+    `known` are those of a calibration that the new ones are added to.
+    """
+    made: list[Fitted] = []
     for i, part in enumerate(parts):
         name = f"[{i + 1}/{len(parts)}] {part.key.label()}"
         try:
-            one = fit(part, machine, options)
+            one = fit(part, machine, options, [*known, *made])
         except NotConverged:
             report(f"{name}: did not converge, not used")
             continue

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from tierlab.hwmodels.time.silicon.fit import Options, fit
+from tierlab.hwmodels.time.silicon.fit import Options, by_itself, fit
 from tierlab.hwmodels.time.silicon.fitted import Fitted, stratum
 from tierlab.hwmodels.time.silicon.machine import Machine
 from tierlab.hwmodels.time.silicon.measured import Measured
@@ -105,6 +105,7 @@ def hold_out(
     NotConverged
         One of the fits found no minimum.
     """
+    measured = by_itself(measured, machine, options)
     said, points = in_turn(measured, machine, options, seed)
     return score(said, measured, machine, points)
 

@@ -23,6 +23,8 @@ GROUP_COLUMNS = {
     "batched_gemm": ("experts",),
     "mamba_prefill": ("heads", "kv_heads"),
     "mamba_decode": ("heads", "kv_heads"),
+    "sample": ("m",),
+    "top_k": ("n",),
     "all_reduce": ("bytes",),
     "all_gather": ("bytes",),
     "reduce_scatter": ("bytes",),
@@ -63,6 +65,22 @@ class KernelKey:
 
 
 @dataclass(frozen=True, eq=False)
+class Beside:
+    """Another operation in the same time.
+
+    Attributes
+    ----------
+    ops
+        OpTable of n rows, in the order of the times that hold them.
+    alone
+        Measured times of that operation by itself: what they teach of `ops` is taken off (`apart`).
+    """
+
+    ops: OpTable
+    alone: Measured
+
+
+@dataclass(frozen=True, eq=False)
 class Measured:
     """Times of one kernel.
 
@@ -74,19 +92,23 @@ class Measured:
         OpTable of n rows, all of one operation and one pair of dtypes.
     seconds
         float64[n], s.
+    beside
+        What else ran in these times, if anything.
     """
 
     key: KernelKey
     source: str
     ops: OpTable
     seconds: Floats
+    beside: Beside | None = None
 
     def __len__(self) -> int:
         return len(self.seconds)
 
     def take(self, rows: NDArray[np.int64] | NDArray[np.bool_]) -> Measured:
         """Return some rows, by index or mask."""
-        return Measured(self.key, self.source, self.ops.take(rows), self.seconds[rows])
+        other = self.beside and Beside(self.beside.ops.take(rows), self.beside.alone)
+        return Measured(self.key, self.source, self.ops.take(rows), self.seconds[rows], other)
 
     def groups(self) -> NDArray[np.int64]:
         """Return the number of the group that each row belongs to, int64[n]."""

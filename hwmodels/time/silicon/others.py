@@ -3,7 +3,8 @@
 One reader a table, each a function of its rows to operations and seconds. A MoE table times a
 whole layer; its products share the time as they share the work, two to one with a gate. Only rows
 with all experts on one device are read, of every routing. Recurrent tables are gated delta rule's.
-Collectives are vLLM's own all-reduce as replayed from a graph, and NCCL, which has no framework.
+Collectives are vLLM's own all-reduce as replayed from a graph, and NCCL, which has no framework;
+selection is SGLang's, whose kernel vLLM took over.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from tierlab.hwmodels.time.silicon.aiconfigurator import (
     read_system,
     tables_root,
 )
+from tierlab.hwmodels.time.silicon.aliases import SELECT_PASSES
 from tierlab.hwmodels.time.silicon.measured import KernelKey, Measured
 from tierlab.hwmodels.time.silicon.moe_layer import UNGATED, gated
 from tierlab.kernels.ops.routing import EVEN
@@ -44,6 +46,9 @@ _BALANCED = "balanced"
 _UNROUTED = "vllm_fused_moe"
 """The collector of vLLM 0.14 hands its experts to this kernel; later ones hand logits to a router
 (ai-dynamo/aiconfigurator, ``collector/vllm/collect_moe.py``)."""
+NEARLY = 8.0
+"""Keys before a chunk, over its queries, from which its rows count as alike long."""
+_ALIKE = "flat"
 _NCCL = {"all_reduce": "all_reduce", "all_gather": "all_gather", "alltoall": "all_to_all",
          "reduce_scatter": "reduce_scatter"}  # fmt: skip
 _MOVED = ["all_gather", "alltoall"]
@@ -195,6 +200,26 @@ def quantise(d: pl.DataFrame) -> Iterator[Part]:
     yield Part("elementwise", "bf16", "none", str(d["kernel_source"][0]), ops, _seconds(d))
 
 
+def selection(d: pl.DataFrame) -> Iterator[Part]:
+    """Select 2,048 scores of each row, all alike: what random scores take, too (`selection.py`).
+
+    Rows of one chunk are causal: only chunks are read whose first row is nearly as long as their
+    last. Of up to 2,048 scores there is nothing to select, and such rows have no time.
+    """
+    import polars as pl
+
+    short = pl.col("isl") * NEARLY <= pl.col("step")
+    d = d.filter((pl.col("score_mode") == _ALIKE) & short & (pl.col("compress_ratio") == 1))
+    for (kernel,), rows in _each(d, "kernel_source"):
+        keys = _column(rows, "step") + _column(rows, "isl")
+        shape = {"batch": _column(rows, "batch_size"), "q_len": _column(rows, "isl")}
+        ops = OpTable.build(
+            "sample", "fp32", "none", kv_len=keys, heads=1, m=shape["batch"] * shape["q_len"],
+            n=keys, k=SELECT_PASSES, **shape,
+        )  # fmt: skip
+        yield Part("top_k", "fp32", "none", kernel, ops, _seconds(rows))
+
+
 def own_all_reduce(d: pl.DataFrame) -> Iterator[Part]:
     """Messages are in bytes of one device's payload."""
     import polars as pl
@@ -243,6 +268,7 @@ TABLES = (
     Table("moe", "moe_perf.parquet", moe),
     Table("linear_attention", "gdn_perf.parquet", delta_rule),
     Table("quantize", "scale_matrix_perf.parquet", quantise),
+    Table("sparse_attention", "glm5_topk_module_perf.parquet", selection, "sglang"),
     Table("comm", "custom_allreduce_perf.parquet", own_all_reduce),
     Table("comm", "nccl_perf.parquet", nccl, "nccl"),
 )

@@ -37,7 +37,7 @@ Part = tuple[Measured, Machine]
 
 ARCHITECTURE: Mapping[str, str] = {
     "H200": "Hopper", "H100": "Hopper", "A100-80G": "Ampere", "L40S": "Ada", "B200": "Blackwell",
-    "RTX-PRO-6000": "Blackwell",
+    "RTX-PRO-6000": "Blackwell", "RTX-4090": "Ada",
 }  # fmt: skip
 """Device of the catalogue -> architecture."""
 PER_DEVICE = 4000

@@ -3,7 +3,8 @@
 The folder is LLMServingSim's (casys-kaist/LLMServingSim, MIT; `hwmodels.time.profile` says what its
 files hold), with ``profile_meta.yaml``, which names the model: its shapes give each kernel its
 sizes. Attention is taken where prefill or decodes run alone, and ragged decode batches where there
-is a ``skew.csv`` (`profiledragged`). The sampler is left out: it holds several operations.
+is a ``skew.csv`` (`profiledragged`). The sampler's times hold the widening of the logits, an
+operation of its own in a step: they are taken apart (docs/decisions/0011-sampler-apart.md).
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tierlab.hwmodels.time.profilecsv import read_rows, usable
-from tierlab.hwmodels.time.silicon.measured import KernelKey, Measured
+from tierlab.hwmodels.time.silicon.fit import FEWEST
+from tierlab.hwmodels.time.silicon.measured import Beside, KernelKey, Measured
 from tierlab.hwmodels.time.silicon.profiledragged import OWN, SKEW, read_ragged
 from tierlab.kernels.base.errors import BadInput
 from tierlab.kernels.base.names import read_text
@@ -31,6 +33,7 @@ LAYERS = (
 )  # fmt: skip
 """The profile's names of the rows of `dense_work`, in their order."""
 HEAD = "lm_head"
+SAMPLER = "sampler"
 KERNELS = {
     "gemm": "torch.nn.functional.linear", "elementwise": "vllm",
     "decode_attention": "flash_attn", "prefill_attention": "flash_attn",
@@ -55,13 +58,14 @@ def read_profile(folder: Path, where: str) -> list[Measured]:
         ragged = read_ragged(folder / SKEW, *decode)
         decode = OpTable.concat([decode[0], ragged[0]]), np.concatenate([decode[1], ragged[1]])
     parts |= {"decode_attention": decode, "prefill_attention": prefill}
-    made = []
+    made = {}
+    source = f"LLMServingSim profile {folder.name} (MIT), {meta['gpu']}"
     for op, (ops, seconds) in parts.items():
         stored = "none" if op == "elementwise" else "bf16"
         key = KernelKey(op, "bf16", stored, "vllm", meta["vllm_version"], KERNELS[op])
-        source = f"LLMServingSim profile {folder.name} (MIT), {meta['gpu']}"
-        made.append(Measured(key, source, ops, seconds))
-    return made
+        made[op] = Measured(key, source, ops, seconds)
+    sampler = _sampler(folder, model, made["elementwise"])
+    return [*made.values(), *([sampler] if len(sampler) >= FEWEST else [])]
 
 
 def profiled_gpu(folder: Path, where: str) -> str:
@@ -105,6 +109,23 @@ def _dense(folder: Path, model: Model) -> dict[str, tuple[OpTable, Floats]]:
         op: (OpTable.concat(o for o, _ in rows), np.array([s for _, s in rows]))
         for op, rows in found.items()
     }
+
+
+def _sampler(folder: Path, model: Model, moves: Measured) -> Measured:
+    """Return greedy sampling with the widening before it, whose kind `moves` was measured of."""
+    path = folder / "per_sequence.csv"
+    lines = enumerate(read_rows(path, ("layer", "sequences", "time_us"), str(path)), 2)
+    cells = [
+        (_number(row, "sequences", f"{path}:{i}"), _number(row, "time_us", f"{path}:{i}"))
+        for i, row in lines
+        if row["layer"] == SAMPLER
+    ]
+    count, us = np.array(cells).reshape(-1, 2).T
+    ops = dense_work(model, "bf16", 1, 0, count).ops
+    widened = np.flatnonzero(ops.op == OPS.index("elementwise"))[len(count) :]
+    chosen = ops.take(ops.op == OPS.index("sample"))
+    key = KernelKey("sample", "fp32", "none", "vllm", moves.key.version, "vllm")
+    return Measured(key, moves.source, chosen, us * 1e-6, Beside(ops.take(widened), moves))
 
 
 def _layers(model: Model, tokens: float, path: Path) -> dict[str, OpTable]:

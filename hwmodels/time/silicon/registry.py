@@ -19,16 +19,19 @@ from tierlab.hwmodels.time.silicon.moe import GROUPED_GEMM
 from tierlab.hwmodels.time.silicon.named import Named
 from tierlab.hwmodels.time.silicon.prefill import PREFILL
 from tierlab.hwmodels.time.silicon.recurrent import RECURRENT_DECODE, RECURRENT_PREFILL
+from tierlab.hwmodels.time.silicon.sampling import SAMPLE
+from tierlab.hwmodels.time.silicon.selection import TOP_K
 from tierlab.kernels.ops.table import OPS, OpTable
 
 _PLAIN = (
     DECODE, PREFILL, GEMM, ELEMENTWISE, GROUPED_GEMM, RECURRENT_DECODE, RECURRENT_PREFILL,
-    *COLLECTIVES.values(),
+    SAMPLE, *COLLECTIVES.values(),
 )  # fmt: skip
 KERNELS: dict[str, Kernel] = {kernel.op: kernel for kernel in _PLAIN} | {
     "mla_decode": MLA_DECODE,
     "mla_prefill": MLA_PREFILL,
     "batched_gemm": BATCHED_GEMM,
+    "top_k": TOP_K,
 }
 """Operation, or variant of one -> its model. What is not here is left to the roofline."""
 NAMED = (
@@ -42,10 +45,11 @@ VARIANTS = {
     "decode_attention": "mla_decode",
     "prefill_attention": "mla_prefill",
     "grouped_gemm": "batched_gemm",
+    "sample": "top_k",
 }
 """Operation -> the variant that other kernels run; `is_variant` says which rows."""
 Rows = NDArray[np.bool_]
-_DECODE, _PREFILL, _GROUPED = (OPS.index(op) for op in VARIANTS)
+_DECODE, _PREFILL, _GROUPED, _SAMPLE = (OPS.index(op) for op in VARIANTS)
 
 
 def model_of(measured: Measured, machine: Machine) -> Kernel:
@@ -68,11 +72,12 @@ def model_with(op: str, schedule: str) -> Kernel:
 def is_variant(ops: OpTable) -> Rows:
     """Say which rows other kernels run, bool[n].
 
-    MLA's decode over latents, its prefill with values narrower than keys, and grouped products in
-    which every row visits every matrix.
+    MLA's decode over latents, its prefill with values narrower than keys, grouped products in which
+    every row visits every matrix, and selection among scores of keys.
     """
     found, present = np.zeros(len(ops), np.bool_), np.bincount(ops.op, minlength=len(OPS)) > 0
-    for op, varies in ((_DECODE, _latent), (_PREFILL, _narrow), (_GROUPED, _whole)):
+    kinds = (_DECODE, _latent), (_PREFILL, _narrow), (_GROUPED, _whole), (_SAMPLE, _of_keys)
+    for op, varies in kinds:
         if present[op]:
             found |= (ops.op == op) & varies(ops)
     return found
@@ -92,3 +97,8 @@ def _narrow(ops: OpTable) -> Rows:
 def _whole(ops: OpTable) -> Rows:
     all_visited: Rows = (ops["experts"] > 0) & (ops["top_k"] >= ops["experts"])
     return all_visited
+
+
+def _of_keys(ops: OpTable) -> Rows:
+    told: Rows = ops["kv_len"] > 0
+    return told

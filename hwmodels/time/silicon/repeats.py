@@ -27,6 +27,7 @@ READS: dict[str, tuple[str, ...]] = {
     "mamba_prefill": _RECURRENT,
     "mamba_decode": _RECURRENT,
     "elementwise": ("m", "bytes"),
+    "sample": ("m", "n", "k", "batch"),
     "all_reduce": _COLLECTIVE,
     "all_gather": _COLLECTIVE,
     "reduce_scatter": _COLLECTIVE,

@@ -62,3 +62,12 @@ def test_chunks(gpu, heads, kv_heads, dim):
     pairs = at["batch"] * at["q_len"] * (past + (at["q_len"] + 1.0) / 2.0)
     least = 4.0 * pairs * heads * dim / machine.peak("bf16")
     assert (least < model.predict(ops).seconds).all()
+
+
+@pytest.mark.parametrize("keys", [0.0, 1.0])
+def test_samples_and_selections(gpu, keys):
+    model, machine = gpu
+    at = grid(m=2.0 ** np.arange(15), n=2.0 ** np.arange(10, 21, 2), k=[0, 8, 45])
+    ops = OpTable.build("sample", "fp32", **at, kv_len=keys * at["n"])
+    seconds = model.predict(ops).seconds
+    assert (beyond_l2_s(4.0 * at["m"] * at["n"], machine) < BOOST * seconds).all()

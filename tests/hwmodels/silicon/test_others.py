@@ -15,9 +15,9 @@ from tierlab.hwmodels.time.silicon.holdout import split
 from tierlab.hwmodels.time.silicon.machine import machine_of
 from tierlab.hwmodels.time.silicon.make import of_calibration, silicon
 from tierlab.hwmodels.time.silicon.measured import SEVERAL, KernelKey, Measured
-from tierlab.hwmodels.time.silicon.others import TABLES, moe, nccl, read_others
+from tierlab.hwmodels.time.silicon.others import TABLES, moe, nccl, read_others, selection
 from tierlab.hwmodels.time.silicon.own_reduce import MODELS, one_stage, way
-from tierlab.hwmodels.time.silicon.registry import KERNELS
+from tierlab.hwmodels.time.silicon.registry import KERNELS, is_variant
 from tierlab.hwmodels.time.times import CALIBRATED, DATASHEET
 from tierlab.kernels.base.errors import BadInput
 from tierlab.kernels.ops.table import OpTable
@@ -36,6 +36,8 @@ GRIDS = {
     },
     "mamba_prefill": {"batch": (1, 8), "q_len": LENGTHS, "heads": (4, 8, 16, 32, 64, 128)},
     "mamba_decode": {"batch": (1, 2, 4, 8, 16, 32, 64, 512, 999), "heads": (4, 8, 16, 32, 64, 128)},
+    "sample": {"m": (1, 2, 8, 32, 128, 256, 512), "n": (32000, 128256, 256000), "k": (0, 8, 45)},
+    "top_k": {"m": (1, 8, 64, 256, 1024, 8192), "n": tuple(2.0 ** np.arange(11, 20))},
     **{
         op: {"devices": (2, 4, 8), "bytes": tuple(2.0 ** np.arange(10, 31, 1.5))}
         for op in ("all_reduce", "all_gather", "reduce_scatter", "all_to_all")
@@ -47,6 +49,7 @@ FIXED = {
     "mla_prefill": {"head_dim": 192, "v_head_dim": 128},
     "grouped_gemm": {"top_k": 4},
     "batched_gemm": {"k": 512},
+    "top_k": {"k": 8, "kv_len": 1},
     "mamba_prefill": {"kv_heads": 4, "head_dim": 128, "state_size": 128, "n": 64},
     "mamba_decode": {"q_len": 1, "kv_heads": 4, "head_dim": 128, "state_size": 128},
 }  # fmt: skip
@@ -152,7 +155,7 @@ def model(machine_module):
     gpu = load_system("h200-8x")
     kernels = tuple(
         fit(measured(n, machine_module), machine_module, Options(trees=False))
-        for n in ("mla_decode", "mla_prefill", "all_reduce", "mamba_decode")
+        for n in ("mla_decode", "mla_prefill", "all_reduce", "mamba_decode", "sample", "top_k")
     )
     return of_calibration(Calibration("H200", "test", kernels), gpu.gpu, gpu.peer_link)
 
@@ -183,6 +186,8 @@ def test_rows_find_the_kernel_that_they_run_on(model):
     assert plain == "prefill_attention of other GPUs"
     assert answer(model, "all_reduce", devices=8, bytes=1e6) == "all_reduce"
     assert answer(model, "all_gather", devices=8, bytes=1e6) == "roofline"
+    assert answer(model, "sample", "fp32", m=64, n=128256) == "sample"
+    assert answer(model, "sample", "fp32", m=64, n=8192, k=8, kv_len=8192) == "top_k"
 
 
 def test_what_was_not_measured_here_is_taken_from_other_gpus_where_it_can_run():
@@ -241,6 +246,19 @@ def test_messages_become_what_one_device_brings():
     assert reduce.ops["bytes"].tolist() == [8192]
     (again,) = nccl(rows.with_columns(nccl_dtype=pl.lit("int8")))
     assert (again.name, again.ops["bytes"].tolist()) == ("all_gather", [512])
+
+
+def test_selection_is_read_where_the_rows_of_a_chunk_are_alike_long():
+    row = {
+        "score_mode": "flat", "compress_ratio": 1, "kernel_source": "x", "batch_size": 2,
+        "isl": 128, "step": 1024, "latency": 0.02,
+    }  # fmt: skip
+    others = {"score_mode": "top_last"}, {"compress_ratio": 4}, {"isl": 129}
+    (part,) = selection(pl.DataFrame([row, *(row | changed for changed in others)]))
+    assert (part.name, part.dtype, part.kv_dtype) == ("top_k", "fp32", "none")
+    assert (part.ops["m"].tolist(), part.ops["n"].tolist()) == ([256.0], [1152.0])
+    assert is_variant(part.ops).all()
+    np.testing.assert_allclose(part.seconds, [20e-6])
 
 
 def test_tables_are_found_by_kind_framework_and_version(tmp_path):

@@ -10,6 +10,9 @@ from tierlab.hwmodels.time.silicon.make import silicon
 from tierlab.hwmodels.time.silicon.profiled import LAYERS, read_profile
 from tierlab.hwmodels.time.times import CALIBRATED
 from tierlab.kernels.base.errors import BadInput
+from tierlab.kernels.models.load import load_model
+from tierlab.kernels.models.step import dense_work
+from tierlab.kernels.ops.table import OPS
 
 META = "gpu: NVIDIA GeForce RTX 4090\nmodel: meta-llama/Llama-3.1-8B\nvllm_version: 0.19.0\n"
 HEAD = {
@@ -125,9 +128,44 @@ def test_bad_profiles_are_refused_in_one_line(case, folder):
 @pytest.mark.shared("measured/vllm_rtx4090/dense.csv")
 def test_the_calibration_that_ships_is_near_its_profile(shared_dir):
     model = silicon(None, load_device("rtx4090", "test"), None, "test")
-    limits = {"gemm": 0.03, "elementwise": 0.10, "decode_attention": 0.03, "prefill_attention": 0.1}
+    limits = {
+        "gemm": 0.03, "elementwise": 0.10, "decode_attention": 0.03, "prefill_attention": 0.1,
+        "sample": 0.02,
+    }  # fmt: skip
     for part in read_profile(shared_dir / "measured" / "vllm_rtx4090", "test"):
         times = model.predict(part.ops)
         assert (times.source == CALIBRATED).all()
-        error = np.abs(times.seconds - part.seconds).sum() / part.seconds.sum()
-        assert error < limits[part.key.op]
+        seconds = times.seconds
+        if part.beside is not None:
+            seconds = seconds + model.predict(part.beside.ops).seconds
+        error = np.abs(seconds - part.seconds)
+        assert error.sum() / part.seconds.sum() < limits[part.key.op]
+        if part.key.op == "sample":
+            assert (error / part.seconds).max() < 0.08
+
+
+@pytest.mark.shared("measured/vllm_rtx4090/dense.csv")
+def test_a_step_takes_what_its_sampler_took(shared_dir):
+    """Widening and sampling are two rows of a step and one time of the profile."""
+    parts = {p.key.op: p for p in read_profile(shared_dir / "measured" / "vllm_rtx4090", "test")}
+    part, model = parts["sample"], silicon(None, load_device("rtx4090", "test"), None, "test")
+    assert part.beside is not None
+    assert part.beside.alone is parts["elementwise"]
+    step = dense_work(load_model("Llama-3.1-8B", "test"), "bf16", 1, 0, part.ops["m"])
+    times, head = model.predict(step.ops).seconds, step.ops.op == OPS.index("gemm")
+    small = step.ops["n"] == 4096  # the gathered rows, which the profile's lm_head begins with
+    seconds = step.per_step(np.where(head | small, 0.0, times), len(part))
+    np.testing.assert_allclose(seconds, part.seconds, rtol=0.08)
+    assert np.abs(seconds - part.seconds).sum() / part.seconds.sum() < 0.02
+
+
+def test_the_sampler_has_the_sizes_of_the_model(folder):
+    rows = [f"{x},{n},{20 + n}" for x in ("lm_head", "sampler") for n in range(1, 41)]
+    text = "\n".join([HEAD["per_sequence.csv"], *rows]) + "\n"
+    parts = {p.key.op: p for p in read_profile(folder(per_sequence=text), "--from")}
+    part = parts["sample"]
+    assert part.ops["m"].tolist() == list(range(1, 41))
+    assert set(part.ops["n"]) == {128256.0}
+    np.testing.assert_allclose(part.seconds, (20 + part.ops["m"]) * 1e-6)
+    np.testing.assert_allclose(part.beside.ops["bytes"], 6.0 * 128256 * part.ops["m"])
+    assert "sample" not in {p.key.op for p in read_profile(folder(), "--from")}  # four rows
