@@ -23,6 +23,7 @@ from tierlab.hwmodels.time.schedules.lean import RATES, lean
 from tierlab.hwmodels.time.schedules.problem import Cost, Problem
 from tierlab.hwmodels.time.schedules.registry import PREFILL, SPATIAL
 from tierlab.hwmodels.time.schedules.unsplit import unsplit
+from tierlab.hwmodels.time.silicon.aiconfigurator import tables_root
 from tierlab.hwmodels.time.silicon.machine import Machine, machine_of
 
 A100_40GB_BYTES_PER_S = 1555e9
@@ -94,7 +95,7 @@ def by_sram() -> None:
     print("\n| SRAM of an SM, KiB | keys of a block | GB |\n|---|---|---|")
     for kib in (32, 48, 64, 96, 128, 164, 192, 228, 256, 512, 1024):
         block = flash1.block(GPT2, kib * 1024)
-        print(f"| {kib} | {block} | {flash1.hbm_bytes(GPT2, kib * 1024) / 1e9:.2f} |")
+        print(f"| {kib} | {block:.0f} | {flash1.hbm_bytes(GPT2, kib * 1024) / 1e9:.2f} |")
 
 
 def constants() -> None:
@@ -186,7 +187,7 @@ def refit(tables: Path) -> None:
     from scipy.optimize import least_squares
 
     machine = a100()
-    folder = tables / "a100_sxm" / "attention"
+    folder = tables_root(tables) / "a100_sxm" / "attention"
     for path, schedule, stated in (
         ("vllm/0.14.0", unsplit, VLLM_A100), ("trtllm/1.0.0", flash_decoding, TRTLLM_A100),
     ):  # fmt: skip
@@ -196,12 +197,12 @@ def refit(tables: Path) -> None:
             & (pl.col.kv_cache_dtype == "bfloat16")
         )  # fmt: skip
         shapes = rows.select("batch_size", "num_heads", pl.col("step") + 1).rows()
-        problems = [decode(*shape) for shape in shapes]
+        problems = decode(*np.array(shapes, np.float64).T)
         true = np.log(rows["latency"].to_numpy() * 1e-3)
 
         def errors(x: np.ndarray, call=schedule, of=problems, y=true) -> np.ndarray:
             rates = Rates(*np.exp(x))
-            return np.log([call(p, machine, rates=rates).seconds for p in of]) - y
+            return np.log(call(of, machine, rates=rates).seconds) - y
 
         start = np.log([1e-5, 2e10, 0.8])
         found = np.exp(least_squares(errors, start, loss="soft_l1", f_scale=0.05).x)

@@ -15,10 +15,11 @@ workspace/outputs/pregenerated/results) within 0.1% where they apply.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
-from tierlab.hwmodels.time.schedules.problem import Cost, Problem
+import numpy as np
+
+from tierlab.hwmodels.time.schedules.problem import Cost, Number, Problem
 
 SOFTMAX_CYCLES = 10.0
 """On the two-dimensional array, a score: exponential, maximum, sum and rescaling. It is what the
@@ -44,8 +45,8 @@ CLOUD = SpatialArray()
 
 def flat(problem: Problem, array: SpatialArray = CLOUD) -> Cost:
     """Return what FLAT costs while a row of scores stays in the buffer."""
-    scores = float(problem.lanes) * problem.q_len * problem.kv_len
-    cycles = scores * max(
+    scores = 1.0 * problem.lanes * problem.q_len * problem.kv_len
+    cycles = scores * np.maximum(
         VECTOR_OPERATIONS / array.lanes, 2.0 * problem.head_dim / (array.rows * array.columns)
     )
     return _cost(problem, array, cycles, _once(problem))
@@ -53,20 +54,20 @@ def flat(problem: Problem, array: SpatialArray = CLOUD) -> Cost:
 
 def fusemax(problem: Problem, array: SpatialArray = CLOUD) -> Cost:
     """Return what FuseMax costs."""
-    tiles = math.ceil(problem.q_len / array.rows)
-    cells = float(problem.q_len) * problem.kv_len / (array.rows * array.columns)
+    tiles = np.ceil(problem.q_len / array.rows)
+    cells = tiles * np.ceil(problem.kv_len / array.columns)
     one = cells * (2.0 * problem.head_dim + SOFTMAX_CYCLES) + tiles * problem.head_dim
     held = 2.0 * problem.head_dim * problem.element_bytes
-    chunks = math.ceil(problem.q_len / (array.buffer_bytes / 2.0 / held))
+    chunks = np.ceil(problem.q_len / (array.buffer_bytes / 2.0 / held))
     moved = 2.0 * problem.query_bytes + 2.0 * problem.key_bytes * chunks
     return _cost(problem, array, problem.lanes * one, moved)
 
 
-def _once(problem: Problem) -> float:
+def _once(problem: Problem) -> Number:
     return 2.0 * problem.query_bytes + 2.0 * problem.key_bytes
 
 
-def _cost(problem: Problem, array: SpatialArray, cycles: float, moved: float) -> Cost:
-    seconds = max(cycles / array.clock_hz, moved / array.bytes_per_s)
-    tiles = problem.lanes * math.ceil(problem.q_len / array.rows)
+def _cost(problem: Problem, array: SpatialArray, cycles: Number, moved: Number) -> Cost:
+    seconds = np.maximum(cycles / array.clock_hz, moved / array.bytes_per_s)
+    tiles = problem.lanes * np.ceil(problem.q_len / array.rows)
     return Cost(moved, 2.0 * problem.dense_flops, seconds, tiles)
