@@ -85,7 +85,7 @@ def flash_attention() -> None:
         "| GPT-2 medium, forward and backward | published | schedule | error |\n|---|---|---|---|"
     )
     for title, true, what, name, problem in PUBLISHED:
-        cost = PREFILL[name](problem, machine)
+        cost = PREFILL[name].cost(problem, machine)
         ours = cost.hbm_bytes / 1e9 if what == "bytes" else cost.seconds * 1e3
         print(f"| {title} | {true} | {ours:.2f} | {ours / true - 1:+.1%} |")
 
@@ -111,8 +111,8 @@ def constants() -> None:
             work = 7.0 * problem.dense_flops
             cells = []
             for name, known in rows.items():
-                cells += [str(known[dim][i]), f"{tflops(PREFILL[name], problem, machine):.0f}"]
-            moved = PREFILL["materialised"](problem, machine).hbm_bytes
+                cells += [str(known[dim][i]), f"{tflops(PREFILL[name].cost, problem, machine):.0f}"]
+            moved = PREFILL["materialised"].cost(problem, machine).hbm_bytes
             rates.append(moved / (work / (PYTORCH_TFLOPS[dim][i] * 1e12)) / machine.sms)
             print(f"| {dim} | {length:,} | {' | '.join(cells)} |")
     stated = materialised.SM_BYTES_PER_S / 1e9
@@ -170,14 +170,15 @@ def lean_gains(folder: Path) -> None:
 
 def fusemax() -> None:
     """Print FLAT and FuseMax beside the artifact."""
+    machine = a100()
     print("\n| attention, s | FLAT | ours | FuseMax | ours |\n|---|---|---|---|---|")
     for (model, heads, dim, thousands), (flat_s, fused_s) in FUSEMAX.items():
         n = thousands * 1024
         problem = Problem(64, heads, heads, dim, n, n)
-        ours = [SPATIAL[name](problem).seconds for name in ("flat", "fusemax")]
+        ours = [SPATIAL[name].cost(problem, machine).seconds for name in ("flat", "fusemax")]
         print(f"| {model} {thousands}K | {flat_s} | {ours[0]:.7g} | {fused_s} | {ours[1]:.7g} |")
     for n, true in ((1024, 402653184), (65536, 38654705664), (2**20, 6803228196864)):
-        ours_bytes = SPATIAL["fusemax"](Problem(64, 12, 12, 64, n, n)).hbm_bytes
+        ours_bytes = SPATIAL["fusemax"].cost(Problem(64, 12, 12, 64, n, n), machine).hbm_bytes
         print(f"| FuseMax, BERT {n // 1024}K, bytes | | | {true} | {ours_bytes:.0f} |")
 
 

@@ -21,6 +21,7 @@ from tierlab.simulator.scenario.schema import TIME_MODEL, DesignSection, EngineS
 from tierlab.simulator.serving.measured import measured
 from tierlab.simulator.serving.memory import GpuMemory, KvPool, gpu_memory, kv_pool
 from tierlab.simulator.serving.routing.registry import make_router
+from tierlab.simulator.serving.schedules import check_schedules, with_schedules
 
 PROFILE = "profile:"
 
@@ -151,13 +152,17 @@ def build(scenario: Scenario) -> Parts:
     longest = engine.max_model_len or model.max_position
     design = build_design(scenario.design)
     _check_reuse(design)
+    times, profile = _times(scenario, model, system)
+    times = with_schedules(scenario, system, times, profile)
+    check_schedules(scenario, model, design, longest, times)
     memory = gpu_memory(model, scenario.model.weights, system.gpu.memory_bytes, engine)
     return Parts(
         model,
         system,
         load_prices().with_overrides(dict(scenario.hardware.prices)),
         design,
-        *_times(scenario, model, system),
+        times,
+        profile,
         memory,
         kv_pool(model, memory, engine, design, longest),
         longest,

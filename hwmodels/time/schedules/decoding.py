@@ -1,7 +1,8 @@
 """What schedules of decode share: tiles of one KV head, streamed by CTAs at a bounded rate each.
 
 One CTA keeps so many bytes in flight, and no more: alone on the GPU it draws `cta_bytes_per_s`,
-whatever the memory could give.
+whatever the memory could give. The rates were fitted on an A100; kernels for a memory that has more
+for each SM keep more in flight (`drawn`).
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ class Rates:
     launch_s
         Start, and of split kernels the pass that combines them.
     cta_bytes_per_s
-        What one CTA draws.
+        What one CTA draws on an A100.
     hbm_share
         Of the memory's bandwidth, at most.
     """
@@ -45,6 +46,10 @@ VLLM_A100 = Rates(8.03e-6, 21.9e9, 0.701)
 rows of aiconfigurator-core without grouping, heads of 128, 4K keys or more, all but 8 heads."""
 TRTLLM_A100 = Rates(18.2e-6, 21.5e9, 0.803)
 """TensorRT-LLM 1.0.0 on A100: the same."""
+
+
+A100_SM_BYTES_PER_S = 2039e9 / 108
+"""Of the memory of an A100 80GB, what each SM has (datasheet)."""
 
 
 def tiles(problem: Problem) -> Number:
@@ -91,6 +96,17 @@ def busiest(problem: Problem, waves: Number, splits: Number = 1.0) -> Number:
     return block_bytes(problem) * np.maximum(waves * mean, longest)
 
 
+def drawn(machine: Machine, rates: Rates) -> float:
+    """Return what one CTA draws of a machine's memory, B/s.
+
+    As on an A100, times as much as an SM has more of the memory (assumption, 2026-11-22: of the
+    same fit to TensorRT-LLM's rows, an H100 draws 26.8 GB/s, 28.9 here; an H200 34.3, 41.4 here; a
+    B200 is never bound by it; vLLM's on an L40S 27.4, 21.9 here).
+    """
+    share = machine.bytes_per_s / machine.sms / A100_SM_BYTES_PER_S
+    return rates.cta_bytes_per_s * max(1.0, share)
+
+
 def stream_s(problem: Problem, machine: Machine, rates: Rates, busiest_bytes: Number) -> Number:
     """Return the time to stream, and no less than the products take.
 
@@ -98,4 +114,4 @@ def stream_s(problem: Problem, machine: Machine, rates: Rates, busiest_bytes: Nu
     """
     all_s = streamed(problem) / (rates.hbm_share * machine.bytes_per_s)
     products_s = flops(problem) / machine.peak("fp16")
-    return np.maximum(np.maximum(all_s, products_s), busiest_bytes / rates.cta_bytes_per_s)
+    return np.maximum(np.maximum(all_s, products_s), busiest_bytes / drawn(machine, rates))

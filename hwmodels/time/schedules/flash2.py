@@ -41,7 +41,9 @@ def traffic(problem: Problem, machine: Machine, rows: float) -> Number:
     return forward + 5.0 * problem.query_bytes + 4.0 * problem.key_bytes + 2.0 * sums
 
 
-def both_ways(problem: Problem, machine: Machine, rows: float, shares: tuple[Number, Number]) -> Cost:
+def both_ways(
+    problem: Problem, machine: Machine, rows: float, shares: tuple[Number, Number]
+) -> Cost:
     """Return the cost of tiles of so many rows that reach these shares of the peak."""
     tiles = problem.lanes * np.ceil(problem.q_len / rows)
     flops = problem.dense_flops * tiled.visited(problem, rows, COLUMNS)

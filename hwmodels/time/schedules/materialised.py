@@ -8,6 +8,8 @@ added mask costs nothing, dropout keeps one byte an element.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from tierlab.hwmodels.time.schedules.problem import Cost, Number, Problem
@@ -46,10 +48,12 @@ def ends(problem: Problem) -> Number:
 
 
 def materialised(problem: Problem, machine: Machine) -> Cost:
-    """Return what standard attention costs."""
+    """Return what standard attention costs; a window is one more mask, and saves nothing."""
+    problem = replace(problem, window=0.0)
     count, kernels = passes(problem)
     moved = count * problem.score_bytes + ends(problem)
     rate = min(HBM_SHARE * machine.bytes_per_s, machine.sms * SM_BYTES_PER_S)
     flops = problem.dense_flops * (6.0 if problem.backward else 2.0)
     compute_s = flops / machine.peak("fp16")
-    return Cost(moved, flops, np.maximum(moved / rate, compute_s) + kernels * LAUNCH_S, problem.lanes)
+    busy_s = np.maximum(moved / rate, compute_s)
+    return Cost(moved, flops, busy_s + kernels * LAUNCH_S, problem.lanes)

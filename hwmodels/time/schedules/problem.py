@@ -75,8 +75,6 @@ class Problem:
             raise BadInput("attention problem", what, "a whole number of heads for each")
         if self.causal and np.any(np.less(self.kv_len, self.q_len)):
             raise BadInput("attention problem", "kv_len under q_len", "no less")
-        if np.any(self.window) and not self.causal:
-            raise BadInput("attention problem", "a window without a causal mask", "causal = True")
 
     @property
     def lanes(self) -> Number:

@@ -3,8 +3,8 @@
 A two-dimensional array of multipliers, a line of vector lanes beside it, one buffer, one memory.
 
 - ``flat``: scores pass through the vector lanes, four operations each (FLAT, the baseline). Its
-  traffic is what must move at least; where the buffer no longer holds a row of scores (beyond 64K
-  keys) the published times are those of the memory, which this does not follow;
+  traffic is what must move at least; where the buffer no longer holds a row of scores (beyond
+  `FLAT_KEYS`) the published times are those of the memory, which this does not follow;
 - ``fusemax``: one pass over the keys, softmax on the two-dimensional array too: ten cycles a score
   beside its two products, and one head width of cycles to fill it for each tile of queries. The
   queries that half of the buffer holds with their outputs see all keys once.
@@ -26,6 +26,9 @@ SOFTMAX_CYCLES = 10.0
 artifact's cycles leave over beside the products."""
 VECTOR_OPERATIONS = 4.0
 """On the vector lanes, a score, as the artifact's FLAT times show."""
+
+FLAT_KEYS = 65536.0
+"""The longest of the artifact's sequences whose scores stay in the buffer."""
 
 
 @dataclass(frozen=True)
