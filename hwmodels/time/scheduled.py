@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -175,7 +176,8 @@ def scheduled(
             known = {name: name for name in KEYS[op]}
             key = f"{where}.{_PHASES[op]}_schedule"
             chosen.append((op, pick(given, known, key, f"schedule of {op}"), key))
-    return _made(beneath, gpu, tuple(chosen)) if chosen else beneath
+    of: Any = beneath, gpu, tuple(chosen)
+    return _made(*of) if chosen else beneath
 
 
 @lru_cache(maxsize=16)

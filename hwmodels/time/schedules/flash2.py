@@ -24,10 +24,14 @@ _DQ_BYTES = 4.0
 
 
 def repeats(problem: Problem, machine: Machine, tiles: Number) -> Number:
-    """Return how often keys and values come from memory: once, if those in use fit L2."""
+    """Return how often keys and values come from memory: once, if those in use fit L2.
+
+    Else, and never less than once, as often as all SMs start on tiles of one head anew: those that
+    run at once go through its keys together (assumption, 2026-11-22; no public time depends on it).
+    """
     lanes = np.minimum(problem.lanes, np.maximum(1.0, machine.sms / tiles))
     used = lanes / problem.lanes * 2.0 * problem.key_bytes
-    return np.where(used <= machine.l2_bytes, 1.0, tiles)
+    return np.where(used <= machine.l2_bytes, 1.0, np.maximum(1.0, tiles / machine.sms))
 
 
 def traffic(problem: Problem, machine: Machine, rows: float) -> Number:
@@ -46,7 +50,8 @@ def both_ways(
 ) -> Cost:
     """Return the cost of tiles of so many rows that reach these shares of the peak."""
     tiles = problem.lanes * np.ceil(problem.q_len / rows)
-    flops = problem.dense_flops * tiled.visited(problem, rows, COLUMNS)
+    whole = tiles * rows / (problem.lanes * problem.q_len)
+    flops = problem.dense_flops * whole * tiled.visited(problem, rows, COLUMNS)
     seconds_a_product = flops / machine.peak("fp16")
     seconds = tiled.FORWARD_PRODUCTS * seconds_a_product / shares[0]
     if problem.backward:

@@ -86,9 +86,13 @@ def _among(codes: NDArray[np.int8], names: tuple[str, ...]) -> Rows:
 
 def problem_of(ops: OpTable) -> Problem:
     """Return rows of attention as a schedule sees them: causal, and masked by a matrix."""
-    sizes = ("batch", "heads", "kv_heads", "head_dim", "q_len", "kv_len")
     return Problem(
-        *(ops[name] for name in sizes),
+        ops["batch"],
+        ops["heads"],
+        ops["kv_heads"],
+        ops["head_dim"],
+        ops["q_len"],
+        ops["kv_len"],
         causal=True,
         mask="added",
         element_bytes=_QUERY_BYTES,

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tierlab.hwmodels.time.schedules.asked import FRAMEWORK, asked
+from tierlab.hwmodels.time.schedules.registry import SCHEDULES
 from tierlab.hwmodels.time.silicon.aliases import ALIASES, translate
 from tierlab.hwmodels.time.silicon.aliases import NAMES as EVERY
 from tierlab.hwmodels.time.silicon.calibration import Calibration
@@ -214,5 +215,6 @@ def _only(calibration: Calibration, wanted: dict[str, object], where: str) -> Ca
         names = sorted({getattr(k.key, column) for k in kept})
         kept = tuple(k for k in kept if getattr(k.key, column) == spelled)
         if not kept:
-            raise BadInput(where, f"{column} {value!r} is not calibrated", near(spelled, names))
+            hint = f'framework = "{FRAMEWORK}"' if spelled in SCHEDULES else near(spelled, names)
+            raise BadInput(where, f"{column} {value!r} is not calibrated", hint)
     return replace(calibration, kernels=kept)
