@@ -21,7 +21,11 @@ from tierlab.simulator.scenario.schema import TIME_MODEL, DesignSection, EngineS
 from tierlab.simulator.serving.measured import measured
 from tierlab.simulator.serving.memory import GpuMemory, KvPool, gpu_memory, kv_pool
 from tierlab.simulator.serving.routing.registry import make_router
-from tierlab.simulator.serving.schedules import check_schedules, with_schedules
+from tierlab.simulator.serving.schedules import (
+    check_schedules,
+    refuse_schedules,
+    with_schedules,
+)
 
 PROFILE = "profile:"
 
@@ -58,7 +62,9 @@ def _times(
         what = f"{spec!r} does not know unlike lengths"
         raise BadInput("time.ragged", what, "model = silicon or profile:FOLDER")
     if not spec.startswith(PROFILE):
-        return time_model(spec, system.gpu, system.peer_link, "time.model"), None
+        times = time_model(spec, system.gpu, system.peer_link, "time.model")
+        return with_schedules(scenario.time, system.gpu, times), None
+    refuse_schedules(scenario.time)
     folder = Path(spec.removeprefix(PROFILE)).expanduser()
     if scenario.engine.tensor_parallel_size > 1:
         raise BadInput("time.model", "a profile is of one GPU", "tensor_parallel_size = 1")
@@ -153,7 +159,6 @@ def build(scenario: Scenario) -> Parts:
     design = build_design(scenario.design)
     _check_reuse(design)
     times, profile = _times(scenario, model, system)
-    times = with_schedules(scenario, system, times, profile)
     check_schedules(scenario, model, design, longest, times)
     memory = gpu_memory(model, scenario.model.weights, system.gpu.memory_bytes, engine)
     return Parts(

@@ -2,34 +2,39 @@
 
 from __future__ import annotations
 
-from tierlab.hwmodels.system import System
-from tierlab.hwmodels.time.profile import StepProfile
+from tierlab.hwmodels.device import Gpu
 from tierlab.hwmodels.time.scheduled import Scheduled, scheduled
 from tierlab.hwmodels.time.times import TimeModel
 from tierlab.kernels.base.errors import BadInput
 from tierlab.kernels.models.architecture import Model
 from tierlab.kernels.models.step import decode_work, prefill_work
 from tierlab.policies.design import Design
-from tierlab.simulator.scenario.schema import Scenario
+from tierlab.simulator.scenario.schema import Scenario, TimeSection
 
 
-def with_schedules(
-    scenario: Scenario, system: System, times: TimeModel, profile: StepProfile | None
-) -> TimeModel:
+def refuse_schedules(section: TimeSection) -> None:
+    """Refuse schedules beside a profile of whole steps.
+
+    Raises
+    ------
+    BadInput
+        With the key that named one.
+    """
+    for key in ("prefill_schedule", "decode_schedule"):
+        if getattr(section, key) is not None:
+            what = f"{getattr(section, key)!r}, but a profile has whole steps"
+            raise BadInput(f"time.{key}", what, "model = silicon or another model of operations")
+
+
+def with_schedules(section: TimeSection, gpu: Gpu, times: TimeModel) -> TimeModel:
     """Return the time model with the schedules that a scenario names.
 
     Raises
     ------
     BadInput
-        There is no such schedule, or step times are a profile's.
+        There is no such schedule.
     """
-    section = scenario.time
-    for key in ("prefill_schedule", "decode_schedule"):
-        if profile is not None and getattr(section, key) is not None:
-            what = f"{getattr(section, key)!r}, but a profile has whole steps"
-            raise BadInput(f"time.{key}", what, "model = silicon or another model of operations")
-    names = section.prefill_schedule, section.decode_schedule
-    return scheduled(times, system.gpu, *names, "time")
+    return scheduled(times, gpu, section.prefill_schedule, section.decode_schedule, "time")
 
 
 def check_schedules(
