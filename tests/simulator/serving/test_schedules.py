@@ -28,7 +28,7 @@ def scenario(decode=None, prefill=None, band="mid", design="baseline", engine=No
     shape = {"requests": 6, "input_tokens": 31000, "output_tokens": 40}
     data = {
         **LLAMA2,
-        "workload": {"generator": "poisson", "parameters": shape | {"requests_per_s": 0.2}},
+        "workload": {"generator": "poisson", "parameters": shape | {"requests_per_s": 0.05}},
         "engine": EIGHT_HEADS if engine is None else engine,
         "design": design,
         "time": time,
