@@ -24,6 +24,8 @@ class Schedule:
 
     Attributes
     ----------
+    summary
+        What it is, in a few words.
     cost
         (problem, machine) -> what it costs.
     windows
@@ -36,6 +38,7 @@ class Schedule:
         The generation of GPUs that it exists for (`silicon.kernel.generation`); empty: any.
     """
 
+    summary: str
     cost: Callable[[Problem, Machine], Cost]
     windows: bool = False
     narrow: bool = False
@@ -44,21 +47,23 @@ class Schedule:
 
 
 PREFILL = {
-    "materialised": Schedule(materialised, windows=True),
-    "flash1": Schedule(flash1),
-    "flash2": Schedule(flash2, windows=True, narrow=True),
-    "flash3": Schedule(flash3, windows=True, narrow=True, made="hopper"),
+    "materialised": Schedule("scores go through memory", materialised, windows=True),
+    "flash1": Schedule("FlashAttention, keys outside", flash1),
+    "flash2": Schedule("FlashAttention-2, queries outside", flash2, windows=True, narrow=True),
+    "flash3": Schedule(
+        "FlashAttention-3, on Hopper", flash3, windows=True, narrow=True, made="hopper"
+    ),
 }
 """Many queries on a GPU, forward and backward."""
 DECODE = {
-    "unsplit": Schedule(unsplit, windows=True, narrow=True),
-    "flash_decoding": Schedule(flash_decoding, windows=True, narrow=True),
-    "lean": Schedule(lean, windows=True, narrow=True),
+    "unsplit": Schedule("one CTA for a KV head's keys", unsplit, windows=True, narrow=True),
+    "flash_decoding": Schedule("keys in equal splits", flash_decoding, windows=True, narrow=True),
+    "lean": Schedule("Lean Attention, all keys over all SMs", lean, windows=True, narrow=True),
 }
 """One query a sequence on a GPU."""
 SPATIAL = {
-    "flat": Schedule(lambda problem, _: flat(problem), most_keys=FLAT_KEYS),
-    "fusemax": Schedule(lambda problem, _: fusemax(problem)),
+    "flat": Schedule("FLAT on FuseMax's array", lambda p, _: flat(p), most_keys=FLAT_KEYS),
+    "fusemax": Schedule("FuseMax on its array", lambda p, _: fusemax(p)),
 }
 """Many queries on a spatial array, FuseMax's, whatever the machine."""
 SCHEDULES = PREFILL | DECODE | SPATIAL
