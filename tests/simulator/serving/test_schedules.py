@@ -149,6 +149,17 @@ def test_designs_compose_or_are_refused(design):
     assert found["prefill"]["origins"][SCHEDULE] > 0.1
 
 
+def test_a_design_that_drops_tokens_runs_under_a_schedule():
+    llama = {"model": "Llama-3.1-8B", "hardware": "H200", "engine": {}}
+    full, dropped = (
+        summarise(simulate(scenario("lean", "flash3", design=design, **llama)))
+        for design in ("baseline", "snapkv")
+    )
+    assert dropped["completed"] == full["completed"] == 6
+    assert dropped["tpot_s"]["p50"] < full["tpot_s"]["p50"]
+    assert dropped["times"]["decode"]["origins"][SCHEDULE] > 0
+
+
 REFUSED = {
     "unknown": (
         {"time.decode_schedule": "leen"},
