@@ -1,8 +1,8 @@
 """A time model whose attention is answered by schedules that a scenario chooses.
 
-Rows of attention go to `schedules`, all others to the time model beneath. A schedule is the kernel
-alone, so what a fitted kernel's time includes is launched apart and counted: KV writes, and decodes
-beside a chunk.
+Rows of attention go to `schedules`, all others to the time model beneath. What a measured layer
+includes beside its kernel is counted once: a prompt's KV writes are launched apart, a decode's are
+in the schedules' start (`Schedule.writes`). Decodes beside a chunk are launched apart.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from numpy.typing import NDArray
 
 from tierlab.hwmodels.device import Gpu
 from tierlab.hwmodels.time import times as base
-from tierlab.hwmodels.time.schedules.registry import DECODE, PREFILL, Schedule
+from tierlab.hwmodels.time.schedules.registry import DECODE, PREFILL, SCHEDULES, Schedule
 from tierlab.hwmodels.time.schedules.rows import refusal, times_of
 from tierlab.hwmodels.time.silicon.machine import Machine, machine_of
 from tierlab.hwmodels.time.times import SharedLaunch, TimeModel, Times
 from tierlab.kernels.base.errors import BadInput
 from tierlab.kernels.base.names import fold, pick
-from tierlab.kernels.ops.table import OPS, OpTable, Work
+from tierlab.kernels.ops.table import DTYPES, OPS, OpTable, Work
 
 Floats = NDArray[np.float64]
 KEYS: Mapping[str, Mapping[str, Schedule]] = {
@@ -31,6 +31,8 @@ KEYS: Mapping[str, Mapping[str, Schedule]] = {
 }  # fmt: skip
 """Operation -> the schedules of a served run: an array beside the GPU is none of them."""
 _PHASES = {"prefill_attention": "prefill", "decode_attention": "decode"}
+_SMALL, _NONE = OPS.index("elementwise"), DTYPES.index("none")
+"""What a KV write is: elementwise, of stored elements."""
 _SIZES = ("batch", "q_len", "kv_len", "heads", "kv_heads", "head_dim")
 
 
@@ -96,11 +98,16 @@ class Scheduled:
             raise BadInput(self._keys[OPS[op]], refused.what, f"{refused.accepted}, or no schedule")
 
     def launched(self, work: Work) -> Work:
-        """Return it without what a launch beneath includes; a schedule includes nothing."""
+        """Return it without what the schedules' times include, and those of the model beneath."""
         mine = self._mine(work.ops)
         if not mine.any():
             return base.launched(self._beneath, work)
-        return Work.concat([_part(work, mine), base.launched(self._beneath, _part(work, ~mine))])
+        names = [name for op, name in self._names.items() if (work.ops.op[mine] == op).any()]
+        goes = mine
+        if all(SCHEDULES[name].writes for name in names):
+            goes = mine | (work.ops.op == _SMALL) & (work.ops.kv_dtype != _NONE)
+        rest = base.launched(self._beneath, _part(work, ~goes))
+        return Work.concat([_part(work, mine), rest])
 
     def shared(
         self, prefill: Work, decode: Work, keys: Floats, band: str

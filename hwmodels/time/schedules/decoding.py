@@ -29,7 +29,7 @@ class Rates:
     Attributes
     ----------
     launch_s
-        Start, and of split kernels the pass that combines them.
+        Start, writing the new keys and values, and of split kernels the pass that combines them.
     cta_bytes_per_s
         What one CTA draws on an A100.
     hbm_share

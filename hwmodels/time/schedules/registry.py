@@ -32,6 +32,9 @@ class Schedule:
         Whether it reads the keys of a window alone, or can mask the others.
     narrow
         Whether keys and values may be stored in 8 bits.
+    writes
+        Whether its time holds the writing of new keys and values, as the measured layers do that
+        its rates are fitted to.
     most_keys
         Beyond which it says nothing.
     made
@@ -42,6 +45,7 @@ class Schedule:
     cost: Callable[[Problem, Machine], Cost]
     windows: bool = False
     narrow: bool = False
+    writes: bool = False
     most_keys: float = inf
     made: str = ""
 
@@ -56,9 +60,15 @@ PREFILL = {
 }
 """Many queries on a GPU, forward and backward."""
 DECODE = {
-    "unsplit": Schedule("one CTA for a KV head's keys", unsplit, windows=True, narrow=True),
-    "flash_decoding": Schedule("keys in equal splits", flash_decoding, windows=True, narrow=True),
-    "lean": Schedule("Lean Attention, all keys over all SMs", lean, windows=True, narrow=True),
+    "unsplit": Schedule(
+        "one CTA for a KV head's keys", unsplit, windows=True, narrow=True, writes=True
+    ),
+    "flash_decoding": Schedule(
+        "keys in equal splits", flash_decoding, windows=True, narrow=True, writes=True
+    ),
+    "lean": Schedule(
+        "Lean Attention, all keys over all SMs", lean, windows=True, narrow=True, writes=True
+    ),
 }
 """One query a sequence on a GPU."""
 SPATIAL = {

@@ -74,19 +74,31 @@ def test_one_alone_leaves_the_other_as_it_was(silicon, system):
     assert (found[changed] != plain[changed]).all()
 
 
-def test_writes_of_keys_are_launched_apart_from_a_schedule(both, silicon):
-    """Measured attention includes them, so the model beneath leaves them out."""
+def test_writes_of_keys_are_counted_once(both, silicon):
+    """Measured attention includes them: that of the model beneath, and that which the rates of
+    decodes' schedules are fitted to. A prompt's schedule does not."""
     prefill, decode, dense = works()
     small = OPS.index("elementwise")
-    for work in (prefill, decode):
-        kept, dropped = launched(both, work), launched(silicon, work)
-        assert (dropped.ops.op == small).sum() == 0
-        assert (kept.ops.op == small).sum() == (work.ops.op == small).sum() > 0
-        assert len(kept.ops) == len(work.ops)
+    for work, schedule_writes in ((prefill, False), (decode, True)):
+        kept, measured = launched(both, work), launched(silicon, work)
+        writes = int((work.ops.op == small).sum())
+        assert writes > 0
+        assert (measured.ops.op == small).sum() == 0
+        assert (kept.ops.op == small).sum() == (0 if schedule_writes else writes)
+        moved = kept.per_step(kept.ops["bytes"], 2)
+        expected = (measured if schedule_writes else work).per_step
         np.testing.assert_array_equal(
-            kept.per_step(kept.ops["bytes"], 2), work.per_step(work.ops["bytes"], 2)
+            moved, expected((measured if schedule_writes else work).ops["bytes"], 2)
         )
     assert len(launched(both, dense).ops) == len(launched(silicon, dense).ops)
+
+
+def test_states_of_a_hybrid_s_other_layers_are_no_writes_of_keys(silicon, system):
+    decodes = scheduled(silicon, system.gpu, None, "lean", "time")
+    work = decode_work(load_model("Bamba-9B"), 1, "bf16", [4], [2000.0], [0.0])
+    kept, measured = launched(decodes, work), launched(silicon, work)
+    assert sorted(kept.ops.op) == sorted(measured.ops.op)
+    assert (kept.ops.op == OPS.index("elementwise")).any()
 
 
 def test_what_is_no_schedule_s_is_launched_as_before(silicon, system):
@@ -138,7 +150,7 @@ def test_it_stands_over_any_time_model(system):
     made = scheduled(roofline, system.gpu, None, "lean", "time")
     assert isinstance(made, Scheduled)
     decode = works()[1]
-    assert len(launched(made, decode).ops) == len(decode.ops)
+    assert len(launched(made, decode).ops) == len(decode.ops) // 2
     assert np.isfinite(made.predict(decode.ops).seconds).all()
 
 

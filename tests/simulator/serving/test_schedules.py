@@ -117,7 +117,7 @@ def test_decodes_beside_a_chunk_add_up():
         dense = timer.dense.at(2048 + len(decodes)) + timer.by_sequences[1][1 + len(decodes)]
         return timer.mixed(*chunk, decodes).by_source.sum() - dense.sum()
 
-    work = decode_work(parts.model, 4, "bf16", 4, 20000.0, 0.0)
+    work = launched(parts.times, decode_work(parts.model, 4, "bf16", 4, 20000.0, 0.0))
     alone = float((parts.times.predict(work.ops).seconds * work.repeat).sum())
     assert attention(decodes) - attention(decodes[:0]) == pytest.approx(alone, rel=0.01)
 
