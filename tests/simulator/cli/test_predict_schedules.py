@@ -112,3 +112,10 @@ def test_help_and_docs_list_every_schedule(repository, capsys):
     told = " ".join(capsys.readouterr().out.split())
     page = (repository / "docs" / "predict.md").read_text(encoding="utf-8")
     assert all(name in told and f"`{name}`" in page for name in SCHEDULES)
+
+
+def test_they_can_be_listed(capsys):
+    assert run_cli(["list", "schedules"]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [line[0] for line in lines] == list(SCHEDULES)
+    assert all(len(line) > 2 for line in lines)
