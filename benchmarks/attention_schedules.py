@@ -23,6 +23,7 @@ from tierlab.hwmodels.time.schedules.lean import RATES, lean
 from tierlab.hwmodels.time.schedules.problem import Cost, Problem
 from tierlab.hwmodels.time.schedules.registry import PREFILL, SPATIAL
 from tierlab.hwmodels.time.schedules.unsplit import unsplit
+from tierlab.hwmodels.time.silicon.aiconfigurator import tables_root
 from tierlab.hwmodels.time.silicon.machine import Machine, machine_of
 
 A100_40GB_BYTES_PER_S = 1555e9
@@ -84,7 +85,7 @@ def flash_attention() -> None:
         "| GPT-2 medium, forward and backward | published | schedule | error |\n|---|---|---|---|"
     )
     for title, true, what, name, problem in PUBLISHED:
-        cost = PREFILL[name](problem, machine)
+        cost = PREFILL[name].cost(problem, machine)
         ours = cost.hbm_bytes / 1e9 if what == "bytes" else cost.seconds * 1e3
         print(f"| {title} | {true} | {ours:.2f} | {ours / true - 1:+.1%} |")
 
@@ -94,7 +95,7 @@ def by_sram() -> None:
     print("\n| SRAM of an SM, KiB | keys of a block | GB |\n|---|---|---|")
     for kib in (32, 48, 64, 96, 128, 164, 192, 228, 256, 512, 1024):
         block = flash1.block(GPT2, kib * 1024)
-        print(f"| {kib} | {block} | {flash1.hbm_bytes(GPT2, kib * 1024) / 1e9:.2f} |")
+        print(f"| {kib} | {block:.0f} | {flash1.hbm_bytes(GPT2, kib * 1024) / 1e9:.2f} |")
 
 
 def constants() -> None:
@@ -110,8 +111,8 @@ def constants() -> None:
             work = 7.0 * problem.dense_flops
             cells = []
             for name, known in rows.items():
-                cells += [str(known[dim][i]), f"{tflops(PREFILL[name], problem, machine):.0f}"]
-            moved = PREFILL["materialised"](problem, machine).hbm_bytes
+                cells += [str(known[dim][i]), f"{tflops(PREFILL[name].cost, problem, machine):.0f}"]
+            moved = PREFILL["materialised"].cost(problem, machine).hbm_bytes
             rates.append(moved / (work / (PYTORCH_TFLOPS[dim][i] * 1e12)) / machine.sms)
             print(f"| {dim} | {length:,} | {' | '.join(cells)} |")
     stated = materialised.SM_BYTES_PER_S / 1e9
@@ -169,14 +170,15 @@ def lean_gains(folder: Path) -> None:
 
 def fusemax() -> None:
     """Print FLAT and FuseMax beside the artifact."""
+    machine = a100()
     print("\n| attention, s | FLAT | ours | FuseMax | ours |\n|---|---|---|---|---|")
     for (model, heads, dim, thousands), (flat_s, fused_s) in FUSEMAX.items():
         n = thousands * 1024
         problem = Problem(64, heads, heads, dim, n, n)
-        ours = [SPATIAL[name](problem).seconds for name in ("flat", "fusemax")]
+        ours = [SPATIAL[name].cost(problem, machine).seconds for name in ("flat", "fusemax")]
         print(f"| {model} {thousands}K | {flat_s} | {ours[0]:.7g} | {fused_s} | {ours[1]:.7g} |")
     for n, true in ((1024, 402653184), (65536, 38654705664), (2**20, 6803228196864)):
-        ours_bytes = SPATIAL["fusemax"](Problem(64, 12, 12, 64, n, n)).hbm_bytes
+        ours_bytes = SPATIAL["fusemax"].cost(Problem(64, 12, 12, 64, n, n), machine).hbm_bytes
         print(f"| FuseMax, BERT {n // 1024}K, bytes | | | {true} | {ours_bytes:.0f} |")
 
 
@@ -186,7 +188,7 @@ def refit(tables: Path) -> None:
     from scipy.optimize import least_squares
 
     machine = a100()
-    folder = tables / "a100_sxm" / "attention"
+    folder = tables_root(tables) / "a100_sxm" / "attention"
     for path, schedule, stated in (
         ("vllm/0.14.0", unsplit, VLLM_A100), ("trtllm/1.0.0", flash_decoding, TRTLLM_A100),
     ):  # fmt: skip
@@ -196,12 +198,12 @@ def refit(tables: Path) -> None:
             & (pl.col.kv_cache_dtype == "bfloat16")
         )  # fmt: skip
         shapes = rows.select("batch_size", "num_heads", pl.col("step") + 1).rows()
-        problems = [decode(*shape) for shape in shapes]
+        problems = decode(*np.array(shapes, np.float64).T)
         true = np.log(rows["latency"].to_numpy() * 1e-3)
 
         def errors(x: np.ndarray, call=schedule, of=problems, y=true) -> np.ndarray:
             rates = Rates(*np.exp(x))
-            return np.log([call(p, machine, rates=rates).seconds for p in of]) - y
+            return np.log(call(of, machine, rates=rates).seconds) - y
 
         start = np.log([1e-5, 2e10, 0.8])
         found = np.exp(least_squares(errors, start, loss="soft_l1", f_scale=0.05).x)

@@ -14,8 +14,14 @@ SOURCES = ("datasheet", "calibrated", "executed")
 DATASHEET, CALIBRATED, EXECUTED = range(3)
 ROOFLINE = "roofline"
 """The origin, beside `SOURCES`, of datasheet times that no kernel model answers."""
+SCHEDULE = "schedule"
+"""The same of attention's schedules (`schedules`), which a scenario or a table of shapes names."""
+SCHEDULED_GROUPS = 900
+"""Bias groups from here to 1000 are the schedules', one each."""
 ROOFLINE_GROUPS = 100
 """Bias groups below are the roofline's, one an operation."""
+COPY_GROUPS = 1000
+"""Bias groups from here on are those of copies."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +39,8 @@ class Times:
     bias_group
         int32[n]. Rows of one group err together (their relative errors add up linearly over
         many rows); rows of different groups err independently (in quadrature). A model's groups
-        are its own: operations of the roofline from 0, of tables from 100, copies from 1000.
+        are its own: operations of the roofline from 0, of tables from 100, of kernel models from
+        200, of schedules from 900, copies from 1000.
     """
 
     seconds: NDArray[np.float64]
@@ -158,15 +165,19 @@ def launched(times: TimeModel, work: Work) -> Work:
 
 
 def origins(times: Times, seconds: NDArray[np.float64]) -> dict[str, float]:
-    """Return shares of `seconds`, float64[n], by source; the roofline's apart.
+    """Return shares of `seconds`, float64[n], by source; the roofline's and schedules' apart.
 
-    What is left as ``datasheet`` are kernel models with constants of other GPUs.
+    What is left as ``datasheet`` are kernel models with constants of other GPUs. Schedules are told
+    where there are any.
     """
-    plain = (times.source == DATASHEET) & (times.bias_group < ROOFLINE_GROUPS)
-    code = np.where(plain, len(SOURCES), times.source)
-    sums = np.bincount(code, seconds, minlength=len(SOURCES) + 1)
+    group, sheet = times.bias_group, times.source == DATASHEET
+    code = np.where(sheet & (group < ROOFLINE_GROUPS), len(SOURCES), times.source)
+    scheduled = (group >= SCHEDULED_GROUPS) & (group < COPY_GROUPS)
+    code = np.where(sheet & scheduled, len(SOURCES) + 1, code)
+    sums = np.bincount(code, seconds, minlength=len(SOURCES) + 2)
     shares = sums / max(float(sums.sum()), np.finfo(float).tiny)
-    return dict(zip((*SOURCES, ROOFLINE), shares.tolist(), strict=True))
+    told = dict(zip((*SOURCES, ROOFLINE, SCHEDULE), shares.tolist(), strict=True))
+    return told if scheduled.any() else {k: v for k, v in told.items() if k != SCHEDULE}
 
 
 class TransferModel(Protocol):

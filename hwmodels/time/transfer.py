@@ -23,9 +23,15 @@ from typing import Any
 import numpy as np
 
 from tierlab.hwmodels.link import Link
-from tierlab.hwmodels.time.times import DATASHEET, MECHANISMS, Times, TransferTable
+from tierlab.hwmodels.time.times import (
+    COPY_GROUPS,
+    DATASHEET,
+    MECHANISMS,
+    Times,
+    TransferTable,
+)
 
-BIAS_GROUP = 1000
+BIAS_GROUP = COPY_GROUPS
 """Copies of mechanism i err together as group ``BIAS_GROUP + i``."""
 
 

@@ -59,6 +59,12 @@ def _times() -> Rows:
     return [(name, "time model", made.__doc__ or "") for name, made in TIME_MODELS.items()]
 
 
+def _schedules() -> Rows:
+    from tierlab.hwmodels.time.schedules.registry import SCHEDULES, op_of
+
+    return [(name, op_of(name), one.summary) for name, one in SCHEDULES.items()]
+
+
 def _keys() -> Rows:
     from tierlab.simulator.scenario.keys import keys
 
@@ -75,6 +81,7 @@ KINDS: dict[str, Callable[[], Rows]] = {
     "generators": _loaded("tierlab.traces.synth.registry:GENERATORS", "generator"),
     "kernels": _operations,
     "times": _times,
+    "schedules": _schedules,
     "keys": _keys,
 }
 
@@ -98,8 +105,8 @@ def list_names(kind: str | None, as_json: bool) -> None:
     """List what can be named.
 
     KIND is hardware, models, designs, policies, tiers (presets), traces (log formats),
-    generators, kernels (operations), times (time models) or keys (of a scenario: default,
-    meaning); all when absent.
+    generators, kernels (operations), times (time models), schedules (of attention) or keys (of a
+    scenario: default, meaning); all when absent.
     """
     if kind is not None and kind not in KINDS:
         raise BadInput("KIND", f"unknown kind {kind!r}", near(kind, KINDS))

@@ -17,6 +17,10 @@ _OPS = (
     "elementwise, sample, all_reduce, all_gather, reduce_scatter, all_to_all; and as rows of these "
     "norm, rotary, activation, quantise, dequantise, hadamard, gather, score, top_k"
 )
+_SCHEDULES = (
+    "materialised, flash1, flash2, flash3, flat, fusemax (prefill_attention); unsplit, "
+    "flash_decoding, lean (decode_attention)"
+)
 _DTYPES = "none, fp32, bf16, fp16, fp8, int8, fp4, int4"
 
 
@@ -28,6 +32,9 @@ sees, itself included), kv_len_spread, heads, kv_heads, head_dim, v_head_dim, wi
 experts, top_k, routing (of tokens to experts: 0 even, 1 uniform, over 1 and up to 3 the exponent
 of a power law), state_size, m, n, k, devices, bytes; framework and kernel (text: of the
 calibration, null for its default, which the output names).
+
+framework = schedule asks what attention takes under a schedule, whatever kernel was measured; its
+kernel is one of {_SCHEDULES}.
 
 \b
 Added: seconds, seconds_p10, seconds_p90, source (datasheet, calibrated), extrapolated, kernel.
@@ -55,6 +62,7 @@ def predict(
 ) -> None:
     """Predict how long the operations in SHAPES (.parquet or .csv) take, with bands."""
     from tierlab.hwmodels.catalogue import load_system
+    from tierlab.hwmodels.time.silicon.machine import machine_of
     from tierlab.hwmodels.time.silicon.make import calibration_for, of_calibration
     from tierlab.hwmodels.time.silicon.shapes import predict_shapes
     from tierlab.simulator.cli.outputs import check_output
@@ -67,6 +75,7 @@ def predict(
         read_frame(shapes, "SHAPES"),
         chosen,
         lambda c: of_calibration(c, system.gpu, system.peer_link),
+        machine_of(system.gpu),
         str(shapes),
     )
     write_frame(done, output)

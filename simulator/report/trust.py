@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from tierlab.hwmodels.time.times import ROOFLINE
+from tierlab.hwmodels.time.times import ROOFLINE, SCHEDULE
 from tierlab.kernels.ops.routing import named
 from tierlab.simulator.report.figures import shown
 from tierlab.simulator.report.read import RunData
@@ -102,6 +102,12 @@ def _extrapolated(times: Mapping[str, Any]) -> Iterator[str]:
             yield (
                 f"{shown(plain, 'share')} of the time of a typical {name} step is the "
                 "roofline's, for operations without a kernel model."
+            )
+        chosen = step["origins"].get(SCHEDULE, 0.0)
+        if chosen > MUCH:
+            yield (
+                f"{shown(chosen, 'share')} of the time of a typical {name} step is attention's "
+                "by a schedule, coarser than a fitted kernel: compare it with other schedules."
             )
 
 

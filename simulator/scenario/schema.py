@@ -229,6 +229,16 @@ class TimeSection(Section):
         description="whether unlike lengths in a batch lengthen attention; by default with "
         "silicon, with profile:FOLDER (its skew.csv) only if true",
     )
+    prefill_schedule: str | None = Field(
+        None,
+        description="attention of prompts by a schedule: materialised, flash1, flash2, flash3; "
+        "none: the kernel that the model knows",
+    )
+    decode_schedule: str | None = Field(
+        None,
+        description="attention of decodes by a schedule: unsplit, flash_decoding, lean; none: the "
+        "kernel that the model knows",
+    )
     host: Annotated[HostSection, BeforeValidator(_named)] = HostSection()
 
 

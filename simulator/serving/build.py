@@ -21,6 +21,11 @@ from tierlab.simulator.scenario.schema import TIME_MODEL, DesignSection, EngineS
 from tierlab.simulator.serving.measured import measured
 from tierlab.simulator.serving.memory import GpuMemory, KvPool, gpu_memory, kv_pool
 from tierlab.simulator.serving.routing.registry import make_router
+from tierlab.simulator.serving.schedules import (
+    check_schedules,
+    refuse_schedules,
+    with_schedules,
+)
 
 PROFILE = "profile:"
 
@@ -57,7 +62,9 @@ def _times(
         what = f"{spec!r} does not know unlike lengths"
         raise BadInput("time.ragged", what, "model = silicon or profile:FOLDER")
     if not spec.startswith(PROFILE):
-        return time_model(spec, system.gpu, system.peer_link, "time.model"), None
+        times = time_model(spec, system.gpu, system.peer_link, "time.model")
+        return with_schedules(scenario.time, system.gpu, times), None
+    refuse_schedules(scenario.time)
     folder = Path(spec.removeprefix(PROFILE)).expanduser()
     if scenario.engine.tensor_parallel_size > 1:
         raise BadInput("time.model", "a profile is of one GPU", "tensor_parallel_size = 1")
@@ -151,13 +158,16 @@ def build(scenario: Scenario) -> Parts:
     longest = engine.max_model_len or model.max_position
     design = build_design(scenario.design)
     _check_reuse(design)
+    times, profile = _times(scenario, model, system)
+    check_schedules(scenario, model, design, longest, times)
     memory = gpu_memory(model, scenario.model.weights, system.gpu.memory_bytes, engine)
     return Parts(
         model,
         system,
         load_prices().with_overrides(dict(scenario.hardware.prices)),
         design,
-        *_times(scenario, model, system),
+        times,
+        profile,
         memory,
         kv_pool(model, memory, engine, design, longest),
         longest,

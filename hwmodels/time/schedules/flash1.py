@@ -11,10 +11,10 @@ split the keys where heads are few; this is the paper's.
 
 from __future__ import annotations
 
-import math
+import numpy as np
 
 from tierlab.hwmodels.time.schedules import tiled
-from tierlab.hwmodels.time.schedules.problem import Cost, Problem
+from tierlab.hwmodels.time.schedules.problem import Cost, Number, Problem
 from tierlab.hwmodels.time.silicon.machine import Machine
 
 SHARE = {64: 0.295, 128: 0.244}
@@ -24,13 +24,13 @@ ROWS = 16.0
 STATISTIC_BYTES = 4.0
 
 
-def block(problem: Problem, sram_bytes: float) -> int:
+def block(problem: Problem, sram_bytes: float) -> Number:
     """Return the keys of a block: the largest power of two of which four blocks fit the SRAM."""
     most = sram_bytes / (4.0 * problem.head_dim * problem.element_bytes)
-    return 1 << max(4, math.floor(math.log2(most)))
+    return 2.0 ** np.maximum(4.0, np.floor(np.log2(most)))
 
 
-def hbm_bytes(problem: Problem, sram_bytes: float) -> float:
+def hbm_bytes(problem: Problem, sram_bytes: float) -> Number:
     """Return the traffic with an SRAM of so many bytes (of one SM).
 
     Forward, of T passes: K and V once, Q T times, the partial output in T - 1 and out T times, two
@@ -38,7 +38,7 @@ def hbm_bytes(problem: Problem, sram_bytes: float) -> float:
     T times, O once, two statistics in T times. Under a causal mask a pass starts at its block.
     """
     keys = block(problem, sram_bytes)
-    turns = math.ceil(problem.kv_len / keys)
+    turns = np.ceil(problem.kv_len / keys)
     seen = turns * tiled.visited(problem, ROWS, keys)
     first = seen / turns
     statistics = problem.lanes * problem.q_len * STATISTIC_BYTES * 2.0
@@ -56,7 +56,7 @@ def flash1(problem: Problem, machine: Machine) -> Cost:
     moved = hbm_bytes(problem, machine.sram_bytes)
     flops = problem.dense_flops * tiled.products(problem) * tiled.visited(problem, ROWS, keys)
     peak = machine.peak("fp16") * tiled.near(problem.head_dim, SHARE)
-    compute_s = flops / peak * tiled.over_sms(problem.lanes, machine.sms, uneven=False)
-    busy_s = max(compute_s, tiled.memory_s(moved, machine))
+    compute_s = flops / peak * tiled.over_sms(problem.lanes, machine.sms)
+    busy_s = np.maximum(compute_s, tiled.memory_s(moved, machine))
     launches = 2 if problem.backward else 1
     return Cost(moved, flops, busy_s + launches * tiled.LAUNCH_S, problem.lanes)

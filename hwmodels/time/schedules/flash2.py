@@ -7,10 +7,10 @@ Backward has keys outside and adds to dQ in 32 bits.
 
 from __future__ import annotations
 
-import math
+import numpy as np
 
 from tierlab.hwmodels.time.schedules import tiled
-from tierlab.hwmodels.time.schedules.problem import Cost, Problem
+from tierlab.hwmodels.time.schedules.problem import Cost, Number, Problem
 from tierlab.hwmodels.time.silicon.machine import Machine
 
 FORWARD = {64: 0.61, 128: 0.72}
@@ -23,16 +23,20 @@ COLUMNS = 64.0
 _DQ_BYTES = 4.0
 
 
-def repeats(problem: Problem, machine: Machine, tiles: int) -> float:
-    """Return how often keys and values come from memory: once, if those in use fit L2."""
-    lanes = min(problem.lanes, max(1.0, machine.sms / tiles))
+def repeats(problem: Problem, machine: Machine, tiles: Number) -> Number:
+    """Return how often keys and values come from memory: once, if those in use fit L2.
+
+    Else, and never less than once, as often as all SMs start on tiles of one head anew: those that
+    run at once go through its keys together (assumption, 2026-11-22; no public time depends on it).
+    """
+    lanes = np.minimum(problem.lanes, np.maximum(1.0, machine.sms / tiles))
     used = lanes / problem.lanes * 2.0 * problem.key_bytes
-    return 1.0 if used <= machine.l2_bytes else float(tiles)
+    return np.where(used <= machine.l2_bytes, 1.0, np.maximum(1.0, tiles / machine.sms))
 
 
-def traffic(problem: Problem, machine: Machine, rows: float) -> float:
+def traffic(problem: Problem, machine: Machine, rows: float) -> Number:
     """Return the bytes that go through memory."""
-    tiles = math.ceil(problem.q_len / rows)
+    tiles = np.ceil(problem.q_len / rows)
     forward = 2.0 * problem.query_bytes
     forward += 2.0 * problem.key_bytes * repeats(problem, machine, tiles)
     if not problem.backward:
@@ -41,18 +45,22 @@ def traffic(problem: Problem, machine: Machine, rows: float) -> float:
     return forward + 5.0 * problem.query_bytes + 4.0 * problem.key_bytes + 2.0 * sums
 
 
-def both_ways(problem: Problem, machine: Machine, rows: float, shares: tuple[float, float]) -> Cost:
+def both_ways(
+    problem: Problem, machine: Machine, rows: float, shares: tuple[Number, Number]
+) -> Cost:
     """Return the cost of tiles of so many rows that reach these shares of the peak."""
-    tiles = problem.lanes * math.ceil(problem.q_len / rows)
-    flops = problem.dense_flops * tiled.visited(problem, rows, COLUMNS)
+    tiles = problem.lanes * np.ceil(problem.q_len / rows)
+    whole = tiles * rows / (problem.lanes * problem.q_len)
+    flops = problem.dense_flops * whole * tiled.visited(problem, rows, COLUMNS)
     seconds_a_product = flops / machine.peak("fp16")
     seconds = tiled.FORWARD_PRODUCTS * seconds_a_product / shares[0]
     if problem.backward:
         seconds += tiled.BACKWARD_PRODUCTS * seconds_a_product / shares[1]
-    seconds *= tiled.over_sms(tiles, machine.sms, uneven=problem.causal)
+    uneven = tiled.unevenness(problem, rows, COLUMNS)
+    seconds = seconds * tiled.over_sms(tiles, machine.sms, uneven)
     moved = traffic(problem, machine, rows)
     launches = 3 if problem.backward else 1
-    busy_s = max(seconds, tiled.memory_s(moved, machine)) + launches * tiled.LAUNCH_S
+    busy_s = np.maximum(seconds, tiled.memory_s(moved, machine)) + launches * tiled.LAUNCH_S
     return Cost(moved, flops * tiled.products(problem), busy_s, tiles)
 
 

@@ -8,19 +8,19 @@ long-context inference.
 
 from __future__ import annotations
 
-import math
+import numpy as np
 
 from tierlab.hwmodels.time.schedules import decoding
-from tierlab.hwmodels.time.schedules.problem import Cost, Problem
+from tierlab.hwmodels.time.schedules.problem import Cost, Number, Problem
 from tierlab.hwmodels.time.silicon.machine import Machine
 
 _PARTIAL_BYTES = 4.0
 
 
-def splits_of(tiles: int, kv_len: int, sms: float) -> int:
+def splits_of(tiles: Number, kv_len: Number, sms: float) -> Number:
     """Return the splits of each tile."""
-    room = 1 << math.floor(math.log2(max(sms / tiles, 1.0)))
-    return min(room, math.ceil(kv_len / decoding.BLOCK))
+    room = 2.0 ** np.floor(np.log2(np.maximum(sms / tiles, 1.0)))
+    return np.minimum(room, decoding.blocks(kv_len))
 
 
 def flash_decoding(
@@ -31,11 +31,11 @@ def flash_decoding(
 ) -> Cost:
     """Return what decode costs with splits; beyond one wave CTAs share SMs."""
     tiles = decoding.tiles(problem)
-    chosen = splits or splits_of(tiles, problem.kv_len, machine.sms)
+    chosen = splits or splits_of(tiles, problem.longest, machine.sms)
     partial = problem.lanes * (problem.head_dim + 2.0) * chosen * _PARTIAL_BYTES * 2.0
-    moved = decoding.streamed(problem) + (partial if chosen > 1 else 0.0)
-    crowd = max(1.0, tiles * chosen / machine.sms) if splits is None else (
-        float(math.ceil(tiles * chosen / machine.sms)))  # fmt: skip
-    busiest = crowd * decoding.streamed(problem) / (tiles * chosen)
+    moved = decoding.streamed(problem) + np.where(chosen > 1, partial, 0.0)
+    waves = tiles * chosen / machine.sms
+    crowd = np.maximum(1.0, waves) if splits is None else np.ceil(waves)
+    busiest = decoding.busiest(problem, crowd, chosen)
     seconds = rates.launch_s + decoding.stream_s(problem, machine, rates, busiest)
     return Cost(moved, decoding.flops(problem), seconds, tiles * chosen)

@@ -7,7 +7,7 @@ rescaling of softmax is associative.
 
 from __future__ import annotations
 
-import math
+import numpy as np
 
 from tierlab.hwmodels.time.schedules import decoding
 from tierlab.hwmodels.time.schedules.problem import Cost, Problem
@@ -25,12 +25,11 @@ _PARTIAL_BYTES = 4.0
 def lean(problem: Problem, machine: Machine, rates: decoding.Rates = RATES) -> Cost:
     """Return what decode costs with equal work on every SM."""
     tiles = decoding.tiles(problem)
-    blocks = tiles * math.ceil(problem.kv_len / decoding.BLOCK)
-    ctas = int(min(machine.sms, blocks))
-    block_bytes = decoding.streamed(problem) / blocks
-    busiest = math.ceil(blocks / ctas) * block_bytes
-    cut = ctas if ctas % tiles or ctas > tiles else 0
+    blocks = tiles * decoding.blocks(problem.reach)
+    ctas = np.minimum(machine.sms, blocks)
+    busiest = np.ceil(blocks / ctas) * decoding.block_bytes(problem)
+    cut = np.where(tiles % ctas > 0, ctas, 0.0)
     partial = cut * (problem.heads / problem.kv_heads) * (problem.head_dim + 2.0) * _PARTIAL_BYTES
     seconds = rates.launch_s + decoding.stream_s(problem, machine, rates, busiest)
     moved = decoding.streamed(problem) + 2.0 * partial
-    return Cost(moved, decoding.flops(problem), seconds + (JOIN_S if cut else 0.0), ctas)
+    return Cost(moved, decoding.flops(problem), seconds + JOIN_S * (cut > 0), ctas)

@@ -8,7 +8,11 @@ added mask costs nothing, dropout keeps one byte an element.
 
 from __future__ import annotations
 
-from tierlab.hwmodels.time.schedules.problem import Cost, Problem
+from dataclasses import replace
+
+import numpy as np
+
+from tierlab.hwmodels.time.schedules.problem import Cost, Number, Problem
 from tierlab.hwmodels.time.schedules.tiled import HBM_SHARE, LAUNCH_S
 from tierlab.hwmodels.time.silicon.machine import Machine
 
@@ -19,7 +23,7 @@ FlashAttention-2's README figure for A100 80GB (36 to 86 TFLOP/s;
 whose memory is a quarter slower, are not used; their rate is the same, so the SMs limit it."""
 
 
-def passes(problem: Problem) -> tuple[float, int]:
+def passes(problem: Problem) -> tuple[Number, int]:
     """Return passes over the matrix of scores, and kernels.
 
     Forward: scores out (1); mask in and out (2); softmax in and out (2); dropout in, out and its
@@ -35,7 +39,7 @@ def passes(problem: Problem) -> tuple[float, int]:
     return count + 7.0 + 2.0 * filled + dropped, kernels + 5 + filled + problem.dropout
 
 
-def ends(problem: Problem) -> float:
+def ends(problem: Problem) -> Number:
     """Return the traffic of queries, keys, values, outputs and their gradients, bytes."""
     forward = 2.0 * problem.query_bytes + 2.0 * problem.key_bytes
     if not problem.backward:
@@ -44,10 +48,12 @@ def ends(problem: Problem) -> float:
 
 
 def materialised(problem: Problem, machine: Machine) -> Cost:
-    """Return what standard attention costs."""
+    """Return what standard attention costs; a window is one more mask, and saves nothing."""
+    problem = replace(problem, window=0.0)
     count, kernels = passes(problem)
     moved = count * problem.score_bytes + ends(problem)
     rate = min(HBM_SHARE * machine.bytes_per_s, machine.sms * SM_BYTES_PER_S)
     flops = problem.dense_flops * (6.0 if problem.backward else 2.0)
     compute_s = flops / machine.peak("fp16")
-    return Cost(moved, flops, max(moved / rate, compute_s) + kernels * LAUNCH_S, problem.lanes)
+    busy_s = np.maximum(moved / rate, compute_s)
+    return Cost(moved, flops, busy_s + kernels * LAUNCH_S, problem.lanes)

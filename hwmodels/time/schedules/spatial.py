@@ -3,8 +3,8 @@
 A two-dimensional array of multipliers, a line of vector lanes beside it, one buffer, one memory.
 
 - ``flat``: scores pass through the vector lanes, four operations each (FLAT, the baseline). Its
-  traffic is what must move at least; where the buffer no longer holds a row of scores (beyond 64K
-  keys) the published times are those of the memory, which this does not follow;
+  traffic is what must move at least; where the buffer no longer holds a row of scores (beyond
+  `FLAT_KEYS`) the published times are those of the memory, which this does not follow;
 - ``fusemax``: one pass over the keys, softmax on the two-dimensional array too: ten cycles a score
   beside its two products, and one head width of cycles to fill it for each tile of queries. The
   queries that half of the buffer holds with their outputs see all keys once.
@@ -15,16 +15,20 @@ workspace/outputs/pregenerated/results) within 0.1% where they apply.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
-from tierlab.hwmodels.time.schedules.problem import Cost, Problem
+import numpy as np
+
+from tierlab.hwmodels.time.schedules.problem import Cost, Number, Problem
 
 SOFTMAX_CYCLES = 10.0
 """On the two-dimensional array, a score: exponential, maximum, sum and rescaling. It is what the
 artifact's cycles leave over beside the products."""
 VECTOR_OPERATIONS = 4.0
 """On the vector lanes, a score, as the artifact's FLAT times show."""
+
+FLAT_KEYS = 65536.0
+"""The longest of the artifact's sequences whose scores stay in the buffer."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +48,8 @@ CLOUD = SpatialArray()
 
 def flat(problem: Problem, array: SpatialArray = CLOUD) -> Cost:
     """Return what FLAT costs while a row of scores stays in the buffer."""
-    scores = float(problem.lanes) * problem.q_len * problem.kv_len
-    cycles = scores * max(
+    scores = 1.0 * problem.lanes * problem.q_len * problem.kv_len
+    cycles = scores * np.maximum(
         VECTOR_OPERATIONS / array.lanes, 2.0 * problem.head_dim / (array.rows * array.columns)
     )
     return _cost(problem, array, cycles, _once(problem))
@@ -53,20 +57,20 @@ def flat(problem: Problem, array: SpatialArray = CLOUD) -> Cost:
 
 def fusemax(problem: Problem, array: SpatialArray = CLOUD) -> Cost:
     """Return what FuseMax costs."""
-    tiles = math.ceil(problem.q_len / array.rows)
-    cells = float(problem.q_len) * problem.kv_len / (array.rows * array.columns)
+    tiles = np.ceil(problem.q_len / array.rows)
+    cells = tiles * np.ceil(problem.kv_len / array.columns)
     one = cells * (2.0 * problem.head_dim + SOFTMAX_CYCLES) + tiles * problem.head_dim
     held = 2.0 * problem.head_dim * problem.element_bytes
-    chunks = math.ceil(problem.q_len / (array.buffer_bytes / 2.0 / held))
+    chunks = np.ceil(problem.q_len / (array.buffer_bytes / 2.0 / held))
     moved = 2.0 * problem.query_bytes + 2.0 * problem.key_bytes * chunks
     return _cost(problem, array, problem.lanes * one, moved)
 
 
-def _once(problem: Problem) -> float:
+def _once(problem: Problem) -> Number:
     return 2.0 * problem.query_bytes + 2.0 * problem.key_bytes
 
 
-def _cost(problem: Problem, array: SpatialArray, cycles: float, moved: float) -> Cost:
-    seconds = max(cycles / array.clock_hz, moved / array.bytes_per_s)
-    tiles = problem.lanes * math.ceil(problem.q_len / array.rows)
+def _cost(problem: Problem, array: SpatialArray, cycles: Number, moved: Number) -> Cost:
+    seconds = np.maximum(cycles / array.clock_hz, moved / array.bytes_per_s)
+    tiles = problem.lanes * np.ceil(problem.q_len / array.rows)
     return Cost(moved, 2.0 * problem.dense_flops, seconds, tiles)

@@ -5,7 +5,7 @@ vLLM runs it for heads that are not grouped (`silicon.decode`, schedule ``flash2
 
 from __future__ import annotations
 
-import math
+import numpy as np
 
 from tierlab.hwmodels.time.schedules import decoding
 from tierlab.hwmodels.time.schedules.problem import Cost, Problem
@@ -16,6 +16,6 @@ def unsplit(problem: Problem, machine: Machine, rates: decoding.Rates = decoding
     """Return what decode costs in whole waves of tiles, one CTA an SM."""
     tiles = decoding.tiles(problem)
     moved = decoding.streamed(problem)
-    waves = math.ceil(tiles / machine.sms)
-    seconds = rates.launch_s + decoding.stream_s(problem, machine, rates, waves * moved / tiles)
+    busiest = decoding.busiest(problem, np.ceil(tiles / machine.sms))
+    seconds = rates.launch_s + decoding.stream_s(problem, machine, rates, busiest)
     return Cost(moved, decoding.flops(problem), seconds, tiles)

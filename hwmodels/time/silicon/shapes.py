@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tierlab.hwmodels.time.schedules.asked import FRAMEWORK, asked
+from tierlab.hwmodels.time.schedules.registry import SCHEDULES
 from tierlab.hwmodels.time.silicon.aliases import ALIASES, translate
 from tierlab.hwmodels.time.silicon.aliases import NAMES as EVERY
 from tierlab.hwmodels.time.silicon.calibration import Calibration
+from tierlab.hwmodels.time.silicon.machine import Machine
 from tierlab.hwmodels.time.silicon.model import Silicon
 from tierlab.hwmodels.time.times import SOURCES, Times
 from tierlab.kernels.base.errors import BadInput
@@ -134,6 +137,7 @@ def predict_shapes(
     frame: pl.DataFrame,
     calibration: Calibration,
     make: Callable[[Calibration], Silicon],
+    machine: Machine,
     where: str,
 ) -> pl.DataFrame:
     """Return `frame` with its times.
@@ -142,16 +146,19 @@ def predict_shapes(
     ----------
     frame
         Shapes, as `read_shapes` takes them; ``framework`` and ``kernel`` choose among the
-        calibration's kernels, null means its default.
+        calibration's kernels, null means its default; or a schedule (`schedules.asked`).
     calibration, make
         Fitted kernels, and what makes a model of some of them.
+    machine
+        The device, for schedules.
     where
         For errors.
 
     Raises
     ------
     BadInput
-        As `read_shapes`; or the calibration has no such framework or kernel.
+        As `read_shapes`; the calibration has no such framework or kernel; or there is no such
+        schedule, or it cannot say a row.
     """
     import polars as pl
 
@@ -159,11 +166,14 @@ def predict_shapes(
     seconds, p10, p90 = np.empty((3, len(ops)))
     source, beyond = np.empty(len(ops), np.uint8), np.empty(len(ops), np.bool_)
     used: NDArray[np.object_] = np.empty(len(ops), np.object_)
-    for rows, chosen in _choices(frame, calibration, where):
-        model = make(chosen)
-        times, member = model.explain(ops.take(rows))
+    for rows, wanted in _choices(frame):
+        if str(wanted.get("framework")).lower() == FRAMEWORK:
+            times, used[rows] = asked(wanted.get("kernel"), ops, rows, machine, where)
+        else:
+            model = make(_only(calibration, wanted, f"{where}: row {rows[0] + 1}"))
+            times, member = model.explain(ops.take(rows))
+            used[rows] = np.array([*model.kernels(), "roofline"], object)[member]
         _place(times, rows, seconds, p10, p90, source, beyond)
-        used[rows] = np.array([*model.kernels(), "roofline"], object)[member]
     return frame.drop([c for c in ("kernel", "framework") if c in frame.columns]).with_columns(
         kernel=pl.Series(used.tolist(), dtype=pl.String),
         seconds=seconds,
@@ -182,28 +192,29 @@ def _place(times: Times, rows: NDArray[np.int64], *into: NDArray[np.generic]) ->
         column[rows] = values
 
 
-def _choices(
-    frame: pl.DataFrame, calibration: Calibration, where: str
-) -> list[tuple[NDArray[np.int64], Calibration]]:
+def _choices(frame: pl.DataFrame) -> list[tuple[NDArray[np.int64], dict[str, object]]]:
+    """Return the rows that ask for the same framework and kernel, with what they name."""
     columns = [c for c in ("framework", "kernel") if c in frame.columns]
     if not columns:
-        return [(np.arange(len(frame)), calibration)]
+        return [(np.arange(len(frame)), {})]
     parts = frame.select(columns).with_row_index("_row").partition_by(columns, as_dict=True)
     made = []
     for names, part in parts.items():
         wanted: dict[str, object] = {}
         wanted.update((c, v) for c, v in zip(columns, names, strict=True) if v is not None)
-        rows = part["_row"].to_numpy().astype(np.int64)
-        made.append((rows, _only(calibration, wanted, f"{where}: row {rows[0] + 1}")))
+        made.append((part["_row"].to_numpy().astype(np.int64), wanted))
     return made
 
 
 def _only(calibration: Calibration, wanted: dict[str, object], where: str) -> Calibration:
+    if not wanted:
+        return calibration
     kept = calibration.kernels
     for column, value in wanted.items():
         spelled = str(value).lower()
         names = sorted({getattr(k.key, column) for k in kept})
         kept = tuple(k for k in kept if getattr(k.key, column) == spelled)
         if not kept:
-            raise BadInput(where, f"{column} {value!r} is not calibrated", near(spelled, names))
+            hint = f'framework = "{FRAMEWORK}"' if spelled in SCHEDULES else near(spelled, names)
+            raise BadInput(where, f"{column} {value!r} is not calibrated", hint)
     return replace(calibration, kernels=kept)

@@ -10,7 +10,8 @@ from tierlab.hwmodels.time.schedules.flash1 import block, hbm_bytes
 from tierlab.hwmodels.time.schedules.flash_decoding import flash_decoding, splits_of
 from tierlab.hwmodels.time.schedules.lean import RATES, lean
 from tierlab.hwmodels.time.schedules.problem import Problem
-from tierlab.hwmodels.time.schedules.registry import DECODE, PREFILL, SPATIAL
+from tierlab.hwmodels.time.schedules.registry import DECODE, PREFILL
+from tierlab.hwmodels.time.schedules.spatial import flat, fusemax
 from tierlab.hwmodels.time.schedules.unsplit import unsplit
 from tierlab.hwmodels.time.silicon.machine import machine_of
 from tierlab.kernels.base.errors import BadInput
@@ -30,21 +31,21 @@ def a100_40gb(a100):
 
 def test_flash_attention_moves_a_ninth(a100_40gb):
     """Figure 2: 40.3 to 4.4 GB."""
-    assert PREFILL["materialised"](GPT2, a100_40gb).hbm_bytes == pytest.approx(40.3e9, rel=0.1)
-    assert PREFILL["flash1"](GPT2, a100_40gb).hbm_bytes == pytest.approx(4.4e9, rel=0.1)
+    assert PREFILL["materialised"].cost(GPT2, a100_40gb).hbm_bytes == pytest.approx(40.3e9, rel=0.1)
+    assert PREFILL["flash1"].cost(GPT2, a100_40gb).hbm_bytes == pytest.approx(4.4e9, rel=0.1)
 
 
 def test_flash_attention_takes_a_sixth_of_the_time(a100_40gb):
     """Figure 2: 41.7 to 7.3 ms."""
-    assert PREFILL["materialised"](GPT2, a100_40gb).seconds == pytest.approx(41.7e-3, rel=0.2)
+    assert PREFILL["materialised"].cost(GPT2, a100_40gb).seconds == pytest.approx(41.7e-3, rel=0.2)
     causal = replace(GPT2, causal=True)
-    assert PREFILL["flash1"](causal, a100_40gb).seconds == pytest.approx(7.3e-3, rel=0.2)
+    assert PREFILL["flash1"].cost(causal, a100_40gb).seconds == pytest.approx(7.3e-3, rel=0.2)
 
 
 def test_the_first_version_of_the_paper_too(a100_40gb):
     """Key-padding mask, no dropout: 35.3 GB in 35.1 ms, 4.4 GB in 11.7 ms."""
     first = replace(GPT2, mask="filled", dropout=False)
-    standard, flash = (PREFILL[s](first, a100_40gb) for s in ("materialised", "flash1"))
+    standard, flash = (PREFILL[s].cost(first, a100_40gb) for s in ("materialised", "flash1"))
     assert standard.hbm_bytes == pytest.approx(35.3e9, rel=0.1)
     assert standard.seconds == pytest.approx(35.1e-3, rel=0.2)
     assert flash.seconds == pytest.approx(11.7e-3, rel=0.2)
@@ -79,7 +80,7 @@ def decode(batch, heads=8, kv_len=32768):
 )
 def test_two_engines_on_one_a100(schedule, known_ms, a100):
     """vLLM 0.14.0 does not split, TensorRT-LLM 1.0.0 does: 32K keys, 8 heads, batch 1 to 16."""
-    ours = [DECODE[schedule](decode(b), a100).seconds * 1e3 for b in (1, 2, 4, 8, 16)]
+    ours = [DECODE[schedule].cost(decode(b), a100).seconds * 1e3 for b in (1, 2, 4, 8, 16)]
     np.testing.assert_allclose(ours, known_ms, rtol=0.12)
 
 
@@ -126,20 +127,20 @@ def test_lean_attention_is_never_slower_than_fixed_splits_on_long_contexts(a100)
 )
 def test_fusemax_and_flat_are_the_artifact_s(heads, dim, keys, flat_s, fused_s):
     problem = Problem(64, heads, heads, dim, keys, keys)
-    assert SPATIAL["flat"](problem).seconds == pytest.approx(flat_s, rel=1e-3)
-    assert SPATIAL["fusemax"](problem).seconds == pytest.approx(fused_s, rel=1e-3)
+    assert flat(problem).seconds == pytest.approx(flat_s, rel=1e-3)
+    assert fusemax(problem).seconds == pytest.approx(fused_s, rel=1e-3)
 
 
 def test_fusemax_reads_keys_again_when_queries_outgrow_the_buffer():
     for keys, moved in ((1024, 402653184), (65536, 38654705664), (2**20, 6803228196864)):
         problem = Problem(64, 12, 12, 64, keys, keys)
-        assert SPATIAL["fusemax"](problem).hbm_bytes == moved
+        assert fusemax(problem).hbm_bytes == moved
 
 
 @pytest.mark.parametrize("name", sorted(PREFILL))
 def test_more_keys_never_take_less(name, a100):
     seconds = [
-        PREFILL[name](Problem(4, 32, 8, 128, n, n, causal=True), a100).seconds
+        PREFILL[name].cost(Problem(4, 32, 8, 128, n, n, causal=True), a100).seconds
         for n in (512, 1024, 2048, 4096, 8192)
     ]
     assert (np.diff(seconds) > 0).all()
@@ -148,7 +149,7 @@ def test_more_keys_never_take_less(name, a100):
 @pytest.mark.parametrize("name", sorted(DECODE))
 def test_decode_is_never_faster_than_memory(name, a100):
     for batch in (1, 16, 256):
-        cost = DECODE[name](decode(batch, 32), a100)
+        cost = DECODE[name].cost(decode(batch, 32), a100)
         assert cost.seconds > cost.hbm_bytes / a100.bytes_per_s
 
 

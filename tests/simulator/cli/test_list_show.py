@@ -12,6 +12,7 @@ LISTED = {
     "generators": ["agentic", "poisson"],
     "kernels": ["decode_attention", "gemm"],
     "times": ["roofline", "table"],
+    "schedules": ["lean", "flash2"],
 }
 
 

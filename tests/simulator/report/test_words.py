@@ -89,11 +89,16 @@ def test_cautions_name_few_requests_and_different_questions(known):
     (said,) = [t for t in cautions([plain]) if "No time in these runs was measured" in t]
     assert known[0].manifest["resolved"]["time_model"] in said
     decode = known[0].summary["times"]["decode"] | {"outside": 0.4, "origins": {"roofline": 0.3}}
+    decode["origins"] |= {"schedule": 0.5}
     times = known[0].summary["times"] | {"decode": decode}
     guessed = dataclasses.replace(known[0], summary=known[0].summary | {"times": times})
     said = cautions([guessed])
     assert any("40% of the time of a typical decode step is of shapes" in t for t in said)
     assert any("30% of the time of a typical decode step is the roofline's" in t for t in said)
+    assert any(
+        "50% of the time of a typical decode step is attention's by a sch" in t for t in said
+    )
+    assert not any("a schedule" in t for t in told)
     other = dataclasses.replace(
         known[1], manifest=known[1].manifest | {"scenario": known[1].scenario | {"seed": 7}}
     )
