@@ -10,7 +10,7 @@ hwmodels/calibration/datasheet.json, where all other kernels stay as they are.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import click
@@ -61,13 +61,15 @@ def errors(parts: Sequence[Part], schedule: str, values: Values) -> tuple[Floats
     return np.concatenate(logs), np.concatenate(said)
 
 
-def leave_out(parts: Sequence[Part], schedule: str) -> list[LeftOut]:
-    """Return what each GPU takes by constants of the others."""
+def leave_out(parts: Sequence[Part], schedule: str, alike: Mapping[str, str]) -> list[LeftOut]:
+    """Return what each GPU takes by constants of the others; those `alike` are left out as one."""
+    of = [alike.get(machine.name, machine.name) for _, machine in parts]
     made = []
-    for gpu in dict.fromkeys(published.SAME.get(m.name, m.name) for _, m in parts):
-        unseen = published.of_gpu(parts, gpu)
-        seen = [p for p in parts if p not in unseen]
-        made.append(LeftOut(gpu, *errors(unseen, schedule, fit(seen, schedule))))
+    for group in dict.fromkeys(of):
+        unseen = [p for p, name in zip(parts, of, strict=True) if name == group]
+        seen = [p for p, name in zip(parts, of, strict=True) if name != group]
+        if seen:
+            made.append(LeftOut(group, *errors(unseen, schedule, fit(seen, schedule))))
     return made
 
 
@@ -110,7 +112,7 @@ def report() -> list[Fitted]:
     for name, schedule in published.SCHEDULE.items():
         own = [p for p in parts if p[0].key.kernel == name]
         fits[schedule] = fit(own, schedule), own
-        left[schedule] = leave_out(own, schedule)
+        left[schedule] = leave_out(own, schedule, published.SAME)
         band = bands(*(np.concatenate([getattr(x, c) for x in left[schedule]])
                        for c in ("errors", "predicted")))  # fmt: skip
         made.append(fitted(schedule, own, fits[schedule][0], band))
@@ -129,6 +131,8 @@ def _left_out(left: dict[str, list[LeftOut]], fits: Fits) -> None:
             print(f"| {schedule} | {one.gpu} | {len(one.errors)} | {cells(one.errors)} |")
         every = np.concatenate([one.errors for one in found])
         print(f"| {schedule} | each in turn | {len(every)} | {cells(every)} |")
+        for one in leave_out(fits[schedule][1], schedule, published.ARCHITECTURE):
+            print(f"| {schedule} | all {one.gpu} | {len(one.errors)} | {cells(one.errors)} |")
         seen, _ = errors(fits[schedule][1], schedule, fits[schedule][0])
         print(f"| {schedule} | none (fitted) | {len(seen)} | {cells(seen)} |")
     every = np.concatenate([one.errors for found in left.values() for one in found])

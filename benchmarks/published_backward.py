@@ -23,7 +23,7 @@ backward: issues 477 (RTX 4090), 1051 (H100), 1310 (H20), PR 2412 and 2605 (B200
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -42,6 +42,12 @@ SCHEDULE = {"flash2": "fa2", "flash3": "fa3", "flash4": "fa4"}
 """Kernel of the table -> the schedule that models it."""
 SAME = {"B200-850W": "B200"}
 """Machine -> the GPU that it is, for what is left out together."""
+ARCHITECTURE = {
+    "A5000": "Ampere", "A100-PCIE": "Ampere", "H100": "Hopper", "H200": "Hopper",
+    "RTX-PRO-6000": "RTX Blackwell", "B200": "Blackwell", "B200-850W": "Blackwell",
+    "GB200": "Blackwell", "GB300": "Blackwell",
+}  # fmt: skip
+"""Machine -> its architecture: a schedule that runs on several can have one left out whole."""
 FULL = "full"
 """What a table of calls without a causal mask is marked with (`OpTable.known`)."""
 Part = tuple[Measured, Machine]
@@ -131,8 +137,3 @@ def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
 def kernel() -> Kernel:
     """Return the model that also knows of calls without a mask."""
     return replace(BACKWARD, seconds=seconds)
-
-
-def of_gpu(parts: Iterable[Part], gpu: str) -> list[Part]:
-    """Return what was measured on a GPU, at whatever power."""
-    return [(m, machine) for m, machine in parts if SAME.get(machine.name, machine.name) == gpu]
