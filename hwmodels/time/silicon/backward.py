@@ -9,6 +9,8 @@ schedules, with their tiles by head width:
 - ``fa2``: Dao-AILab/flash-attention ``csrc/flash_attn/src/flash_bwd_launch_template.h``, tiles by
   shared memory, too. It runs on every GPU by Ampere's instructions, whose rate newer SMs do not
   raise with their own (`legacy`). Grouped heads: dK and dV of each query head, summed by PyTorch.
+  On Blackwell without data-centre SMs it stands for FlashAttention 4's kernel of the same
+  instructions, in blocks of 64 x 64 (``flash_attn/cute/flash_bwd_sm120.py``).
 - ``fa3``: ``hopper/flash_bwd_launch_template.h``; FlashAttention 4 has the same tiles on Hopper
   (``flash_attn/cute/interface.py``). Grouped heads add to 32-bit sums of dK and dV, turned into 16
   bits by two kernels more.
@@ -25,7 +27,6 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tierlab.hwmodels.time.silicon.grid import from_first
 from tierlab.hwmodels.time.silicon.kernel import (
     Floats,
     Kernel,
@@ -79,6 +80,7 @@ _LARGE_SRAM = 144.0 * 1024.0
 _TILES: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "fa2": ((128, 64, 64, 64, 64), (128, 128, 128, 64, 64)),
     "fa2 small": ((64, 64, 64, 64, 64), (128, 128, 64, 64, 32)),
+    "fa2 sm120": ((64, 64, 64, 64, 64), (64, 64, 64, 64, 32)),
     "fa3": ((128, 64, 64, 64, 64), (128, 128, 128, 96, 80)),
     "fa4": ((128, 128, 128, 128, 128), (128, 128, 128, 128, 128)),
 }
@@ -128,10 +130,9 @@ def engine(machine: Machine) -> str:
 @once
 def tiles(ops: OpTable, machine: Machine, schedule: str) -> Tiles:
     """Return how a schedule cuts one head."""
-    small = schedule == "fa2" and machine.sram_bytes < _LARGE_SRAM
     wide = np.maximum(ops["head_dim"], value_dim(ops))
     place = np.searchsorted(_WIDE, wide)
-    rows, keys = (np.array(v)[place] for v in _TILES["fa2 small" if small else schedule])
+    rows, keys = (np.array(v)[place] for v in _TILES[_variant(schedule, machine)])
     one, none = np.ones(len(ops)), np.zeros(len(ops))
     if schedule != "fa4":
         return Tiles(rows, keys, one, none)
@@ -139,6 +140,13 @@ def tiles(ops: OpTable, machine: Machine, schedule: str) -> Tiles:
     pairs = apart | ((wide > _WIDE[1]) & ~reach(ops)[1])
     again = np.where(apart, 2.0 * padded(ops["head_dim"]), 0.0)
     return Tiles(rows, keys, np.where(pairs, 2.0, 1.0), again)
+
+
+def _variant(schedule: str, machine: Machine) -> str:
+    """Return the set of tiles that a schedule has on a machine."""
+    if schedule != "fa2" or machine.sram_bytes >= _LARGE_SRAM:
+        return schedule
+    return "fa2 sm120" if "fp4" in machine.flop_per_s else "fa2 small"
 
 
 def padded(width: Floats) -> Floats:
@@ -154,30 +162,38 @@ def cut(ops: OpTable, tile: Tiles, full: bool) -> Cut:
     units = lanes * np.ceil(ops["kv_len"] / keys)
     if full:
         return Cut(units, per_head, units * per_head)
-    past = ops["kv_len"] - queries
-    seen = from_first(per_head, tile.rows, past, queries, keys)
-    longest, binds = per_head, reach(ops)[1]
+    past, binds = ops["kv_len"] - queries, reach(ops)[1]
+    seen = np.ceil(ops["kv_len"] / keys)
+    seen = seen + _blocks(past + tile.rows + keys - 1.0, per_head - 1.0, tile.rows, keys)
+    longest = per_head
     if binds.any():
-        seen = np.maximum(seen - _behind(ops, per_head, tile.rows, keys), per_head)
         within = np.ceil((keys + ops["window"] - 2.0) / tile.rows) + 1.0
         longest = np.where(binds, np.minimum(per_head, within), per_head)
+        seen = np.maximum(seen - _behind(ops, past, per_head, tile.rows, keys), per_head)
     return Cut(units, longest, lanes * seen)
 
 
-def _behind(ops: OpTable, per_head: Floats, rows: Floats, keys: Floats) -> Floats:
-    """Return the steps of a head that its window leaves out, float64[n].
-
-    Block i of queries skips floor(x / keys) blocks, x = past + i rows - window + 1. What x leaves
-    over a block is any multiple of the common divisor, plus what it always leaves.
-    """
-    start = np.where(reach(ops)[1], ops["kv_len"] - ops["q_len"] - ops["window"] + 1.0, -np.inf)
+def _behind(ops: OpTable, past: Floats, per_head: Floats, rows: Floats, keys: Floats) -> Floats:
+    """Return the steps of a head that its window leaves out: those before its first key."""
+    start = np.where(reach(ops)[1], past - ops["window"] + 1.0, 0.0)
     first = np.clip(np.ceil(-start / rows), 0.0, per_head)
-    many = per_head - first
-    nearest = np.where(many > 0, start + first * rows, 0.0)
+    left = _blocks(start + first * rows, per_head - first, rows, keys)
+    return np.where(reach(ops)[1], left, 0.0)
+
+
+def _blocks(start: Floats, many: Floats, rows: Floats, keys: Floats) -> Floats:
+    """Return the sum of floor((start + i rows) / keys) for i = 0 .. many - 1, float64[n].
+
+    Over a period of keys / step, what is left over a block takes each multiple of the common
+    divisor once, beside what `start` leaves over it; what is no whole period is added one by one.
+    """
     step = np.gcd(rows.astype(np.int64), keys.astype(np.int64))
-    over = np.minimum((keys - step) / 2.0 + np.mod(nearest, step), nearest)
-    beyond = many * (nearest - over) + rows * many * (many - 1.0) / 2.0
-    found: Floats = np.maximum(beyond / keys, 0.0)
+    period = keys / step
+    even = np.maximum(many - np.mod(many, period), 0.0)
+    over = (keys - step) / 2.0 + np.mod(start, step)
+    found: Floats = even * (start - over + rows * (even - 1.0) / 2.0) / keys
+    for i in range(int(period.max(initial=1.0)) - 1):
+        found = found + np.where(even + i < many, np.floor((start + (even + i) * rows) / keys), 0.0)
     return found
 
 
