@@ -58,7 +58,7 @@ _FREE: dict[str, Parameter] = {
         only=("fa2",),
     ),
     "crowded": Parameter(
-        1.0, 0.5, 3.0, "how much longer products take of heads that leave no second stage, 1",
+        1.0, 0.5, 3.0, "how much longer products of some widths of heads take (`_CROWDED`), 1",
         only=("fa3", "fa4"),
     ),
     "vector": Parameter(0.15, 1e-3, 2.0, "what is done with a score, cycles of an SM"),
@@ -86,7 +86,8 @@ _TILES: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
 }
 """Schedule -> queries and keys of a block, by head width."""
 _CROWDED = {"fa3": (192.0, np.inf), "fa4": (128.0, 192.0)}
-"""Schedule -> widths of heads, over and up to, of which shared memory holds one stage."""
+"""Schedule -> widths of heads, over and up to, whose products the published times show slower.
+Registers and shared memory hold less in advance for wide heads; the sources do not say how much."""
 _SUM_BYTES = 4.0
 _L2_SHARE, _L2_SHARP, _L2_SPEED = 0.7, 4.0, 2.5
 """Of the L2, what calls may fill; how sharply it overflows; its rate over the memory's. As fits of
