@@ -118,6 +118,7 @@ def report() -> list[Fitted]:
         made.append(fitted(schedule, own, fits[schedule][0], band))
     _left_out(left, fits)
     _each(fits)
+    _held(fits)
     _both_ways(fits["fa2"][0])
     _bands(made)
     _roofline(parts)
@@ -141,6 +142,28 @@ def _left_out(left: dict[str, list[LeftOut]], fits: Fits) -> None:
 
 def _each(fits: Fits) -> None:
     print("\n## Each source, fitted\n\nPredicted over published, in the order of the table.\n")
+    _rows(fits)
+
+
+def _held(fits: Fits) -> None:
+    """Print what the constants say of times of which none is fitted."""
+    parts = published.read(published.HELD)
+    unseen = {
+        schedule: (values, [p for p in parts if published.SCHEDULE[p[0].key.kernel] == schedule])
+        for schedule, (values, _) in fits.items()
+    }
+    print("\n## Read after the fit\n")
+    _rows(unseen)
+    print("\n| schedule | GPU | rows | median | p90 | bias |\n|---|---|---|---|---|---|")
+    for schedule, (values, own) in unseen.items():
+        for name in dict.fromkeys(machine.name for _, machine in own):
+            logs, _ = errors([p for p in own if p[1].name == name], schedule, values)
+            print(f"| {schedule} | {name} | {len(logs)} | {cells(logs)} |")
+    every = np.concatenate([errors(own, s, values)[0] for s, (values, own) in unseen.items()])
+    print(f"| all | all | {len(every)} | {cells(every)} |")
+
+
+def _rows(fits: Fits) -> None:
     print("| schedule | GPU | source | mask | heads | window | errors |")
     print("|---|---|---|---|---|---|---|")
     for schedule, (values, parts) in fits.items():

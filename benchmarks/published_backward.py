@@ -16,6 +16,9 @@ and 2.5 times as many of backward (Dao-AILab/flash-attention issue 1525).
 - ``Dao-AILab/flash-attention PR 2270``, ``PR 2280``: FlashAttention 4 with pairs of CTAs. The GPU
   is not named; a B200 is assumed (2026-11-22).
 
+``published_backward_held.csv`` has the same columns: what was read after the constants stood, of
+which nothing is fitted.
+
 Left out, as the GPU is not named: FlashAttention PR 2688, issue 416; for want of readable rows of
 backward: issues 477 (RTX 4090), 1051 (H100), 1310 (H20), PR 2412 and 2605 (B200).
 """
@@ -38,6 +41,7 @@ from tierlab.hwmodels.time.silicon.measured import KernelKey, Measured
 from tierlab.kernels.ops.table import OpTable
 
 TABLE = Path(__file__).with_name("published_backward.csv")
+HELD = TABLE.with_name("published_backward_held.csv")
 SCHEDULE = {"flash2": "fa2", "flash3": "fa3", "flash4": "fa4"}
 """Kernel of the table -> the schedule that models it."""
 SAME = {"B200-850W": "B200"}
@@ -96,10 +100,10 @@ def _peaks(wide: float, *narrow: str) -> dict[str, float]:
     return {"bf16": wide, "fp16": wide} | dict.fromkeys(narrow, 4.0 * wide)
 
 
-def read() -> list[Part]:
-    """Return the table's measurements, one part a source, GPU, kernel and mask."""
+def read(table: Path = TABLE) -> list[Part]:
+    """Return a table's measurements, one part a source, GPU, kernel and mask."""
     known, parts = machines(), {}
-    with TABLE.open(encoding="utf-8") as file:
+    with table.open(encoding="utf-8") as file:
         for row in csv.DictReader(file):
             key = row["source"], row["gpu"], row["kernel"], row["causal"]
             parts.setdefault(key, []).append(row)

@@ -59,7 +59,6 @@ _FREE: dict[str, Parameter] = {
     ),
     "crowded": Parameter(
         1.0, 0.5, 3.0, "how much longer products of some widths of heads take (`_CROWDED`), 1",
-        only=("fa3", "fa4"),
     ),
     "vector": Parameter(0.15, 1e-3, 2.0, "what is done with a score, cycles of an SM"),
     "adds": Parameter(64.0, 4.0, 1000.0, "32-bit sums added to memory, bytes a cycle of an SM"),
@@ -72,7 +71,7 @@ _FREE: dict[str, Parameter] = {
 
 _FIRM = 5.0
 """How firmly they are held to where they start: published times are few. Between 1 and 15, GPUs
-left out are missed by 7.4% to 7.7% in the median (2026-11-22)."""
+left out are missed by 7.7% to 8.6% in the median (2026-11-22)."""
 PARAMETERS = {name: replace(one, firm=_FIRM) for name, one in _FREE.items()}
 _WIDE = (64.0, 96.0, 128.0, 192.0)
 """Head widths up to which one set of tiles goes; the last goes on from there."""
@@ -85,9 +84,10 @@ _TILES: dict[str, tuple[tuple[float, ...], tuple[float, ...]]] = {
     "fa4": ((128, 128, 128, 128, 128), (128, 128, 128, 128, 128)),
 }
 """Schedule -> queries and keys of a block, by head width."""
-_CROWDED = {"fa3": (192.0, np.inf), "fa4": (128.0, 192.0)}
-"""Schedule -> widths of heads, over and up to, whose products the published times show slower.
-Registers and shared memory hold less in advance for wide heads; the sources do not say how much."""
+_CROWDED = {"fa2 sm120": (128.0, np.inf), "fa3": (192.0, np.inf), "fa4": (128.0, 192.0)}
+"""Set of tiles -> widths of heads, over and up to, whose products the published times show slower.
+Registers and shared memory hold less in advance for wide heads; the sources do not say how much.
+Four warps with blocks of 64 x 64 would need 320 registers each for heads of 192 and 128, of 255."""
 _SUM_BYTES = 4.0
 _L2_SHARE, _L2_SHARP, _L2_SPEED = 0.7, 4.0, 2.5
 """Of the L2, what calls may fill; how sharply it overflows; its rate over the memory's. As fits of
@@ -241,10 +241,9 @@ def _computed(
 def _rate(wide: Floats, machine: Machine, schedule: str, p: Values) -> Floats:
     """Return what the tensor cores of one SM reach, FLOP/s, by head width."""
     own = machine.peak("bf16") / machine.sms
-    if schedule not in _CROWDED:
-        one = p["peak"] * min(own, p["legacy"] * machine.peak_clock_hz)
-        return np.full(len(wide), one)
-    low, high = _CROWDED[schedule]
+    if schedule == "fa2":
+        own = min(own, p["legacy"] * machine.peak_clock_hz)
+    low, high = _CROWDED.get(_variant(schedule, machine), (np.inf, np.inf))
     slower = np.where((wide > low) & (wide <= high), p["crowded"], 1.0)
     reached: Floats = p["peak"] * own / slower
     return reached
