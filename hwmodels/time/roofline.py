@@ -52,8 +52,8 @@ FALLBACKS: Mapping[str, tuple[str, ...]] = {
     "int4": ("bf16", "fp16", "fp32"),
 }
 """Arithmetic asked for -> what is used, the first that the device has."""
-_ATTENTION = ("prefill_attention", "decode_attention")
-_FIRST_COLLECTIVE = min(OPS.index(op) for op in COLLECTIVES)
+_ATTENTION = ("prefill_attention", "decode_attention", "prefill_attention_backward")
+_COLLECTIVE = np.array([op in COLLECTIVES for op in OPS])
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,7 @@ class Roofline:
         return least
 
     def _refuse_lonely(self, ops: OpTable) -> None:
-        if self._device.peer_bytes_per_s is None and (ops.op >= _FIRST_COLLECTIVE).any():
+        if self._device.peer_bytes_per_s is None and _COLLECTIVE[ops.op].any():
             raise BadInput(
                 self._device.name,
                 "has no peer link, so a collective has nothing to run over",

@@ -29,6 +29,23 @@ def traffic_bytes(ops: OpTable) -> Floats:
     return ends + kv_bytes(ops)
 
 
+def backward_flops(ops: OpTable) -> Floats:
+    """Return the five products of the gradient: scores, dP, dV, dQ and dK; forward has two.
+
+    Scores, dQ and dK sum over a query's width, dP and dV over a value's (arXiv 2307.08691,
+    algorithm 2).
+    """
+    per_pair: Floats = 2.0 * ops["heads"] * (3.0 * ops["head_dim"] + 2.0 * value_dim(ops))
+    return ops["batch"] * per_pair * visible_pairs(ops)
+
+
+def backward_bytes(ops: OpTable) -> Floats:
+    """Return Q, K, V, O and dO in, dQ, dK and dV out, each once; of keys, those that are seen."""
+    rows = ops["batch"] * ops["q_len"] * ops["heads"]
+    ends: Floats = rows * 2.0 * (ops["head_dim"] + value_dim(ops)) * DTYPE_BYTES[ops.dtype]
+    return ends + 2.0 * kv_bytes(ops)
+
+
 def kv_bytes(ops: OpTable) -> Floats:
     """Return the bytes of KV cache read, per call."""
     row = ops["head_dim"] + np.where(ops["latent_rank"] > 0, 0.0, value_dim(ops))

@@ -62,6 +62,10 @@ _ALL = (
     ),
     Operation("all_to_all", "messages among devices", collective.flops,
               collective.all_to_all_bytes),
+    Operation(
+        "prefill_attention_backward", "gradients of causal attention of a chunk",
+        attention.backward_flops, attention.backward_bytes,
+    ),
 )  # fmt: skip
 _BY_NAME = {operation.name: operation for operation in _ALL}
 

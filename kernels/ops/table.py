@@ -26,6 +26,7 @@ OPS = (
     "all_gather",
     "reduce_scatter",
     "all_to_all",
+    "prefill_attention_backward",
 )
 DTYPES = ("none", "fp32", "bf16", "fp16", "fp8", "int8", "fp4", "int4")
 DTYPE_BYTES = np.array([0.0, 4.0, 2.0, 2.0, 1.0, 1.0, 0.5, 0.5])

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 _OPS = (
     "gemm, grouped_gemm, prefill_attention, decode_attention, mamba_prefill, mamba_decode, "
-    "elementwise, sample, all_reduce, all_gather, reduce_scatter, all_to_all; and as rows of these "
+    "elementwise, sample, all_reduce, all_gather, reduce_scatter, all_to_all, "
+    "prefill_attention_backward; and as rows of these "
     "norm, rotary, activation, quantise, dequantise, hadamard, gather, score, top_k"
 )
 _SCHEDULES = (

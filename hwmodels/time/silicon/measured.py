@@ -15,6 +15,7 @@ Floats = NDArray[np.float64]
 GROUP_COLUMNS = {
     "gemm": ("n", "k"),
     "prefill_attention": ("heads", "kv_heads", "head_dim"),
+    "prefill_attention_backward": ("heads", "kv_heads", "head_dim"),
     "decode_attention": ("heads", "kv_heads", "head_dim"),
     "elementwise": ("n",),
     "mla_decode": ("heads",),

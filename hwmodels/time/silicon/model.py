@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tierlab.hwmodels.time.silicon import engines
+from tierlab.hwmodels.time.silicon import backward, engines
 from tierlab.hwmodels.time.silicon.calibration import ANY_DEVICE, Calibration
 from tierlab.hwmodels.time.silicon.fitted import Fitted, Predicted
 from tierlab.hwmodels.time.silicon.machine import Machine
@@ -34,7 +34,7 @@ _CHUNK = 16384
 """Rows at a time: intermediate columns stay in the processor's cache."""
 _SAME = {"fp16": "bf16"}
 """Dtypes that run on the same kernels at the same rate."""
-_ATTENTION = ("prefill_attention", "decode_attention")
+_ATTENTION = ("prefill_attention", "decode_attention", backward.OP)
 _ATTENDS = np.array([op in _ATTENTION for op in OPS])
 _MULTIPLIES = np.array([op in ("gemm", "grouped_gemm") for op in OPS])
 _PLAIN = np.array([op not in ("gemm", "grouped_gemm", *_ATTENTION) for op in OPS])
@@ -275,6 +275,8 @@ def _defaults(kernels: Sequence[Fitted]) -> list[_Member]:
 
 def _runs(one: Fitted, machine: Machine) -> bool:
     """Say whether constants that stand for several devices are of a kernel that runs on this."""
+    if one.key.version == SEVERAL and one.key.op == backward.OP:
+        return one.schedule == backward.engine(machine)
     if one.key.version != SEVERAL or one.schedule not in engines.NAMES:
         return True
     stored = one.key.dtype if one.key.kv_dtype == "none" else one.key.kv_dtype

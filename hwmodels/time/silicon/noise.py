@@ -16,6 +16,7 @@ from tierlab.kernels.ops.table import COLUMNS
 Floats = NDArray[np.float64]
 AXIS = {
     "decode_attention": "kv_len", "mla_decode": "kv_len", "prefill_attention": "q_len",
+    "prefill_attention_backward": "q_len",
     "mla_prefill": "q_len", "mamba_prefill": "q_len", "mamba_decode": "batch",
     "gemm": "m", "grouped_gemm": "m", "batched_gemm": "m", "elementwise": "m",
 }  # fmt: skip

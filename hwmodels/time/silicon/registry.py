@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tierlab.hwmodels.time.silicon import flash4, nccl, own_reduce, unified
+from tierlab.hwmodels.time.silicon.backward import BACKWARD
 from tierlab.hwmodels.time.silicon.batched import BATCHED_GEMM
 from tierlab.hwmodels.time.silicon.collective import COLLECTIVES
 from tierlab.hwmodels.time.silicon.decode import DECODE
@@ -25,7 +26,7 @@ from tierlab.kernels.ops.table import OPS, OpTable
 
 _PLAIN = (
     DECODE, PREFILL, GEMM, ELEMENTWISE, GROUPED_GEMM, RECURRENT_DECODE, RECURRENT_PREFILL,
-    SAMPLE, *COLLECTIVES.values(),
+    BACKWARD, SAMPLE, *COLLECTIVES.values(),
 )  # fmt: skip
 KERNELS: dict[str, Kernel] = {kernel.op: kernel for kernel in _PLAIN} | {
     "mla_decode": MLA_DECODE,

@@ -23,6 +23,7 @@ READS: dict[str, tuple[str, ...]] = {
     "gemm": ("m", "n", "k"),
     "grouped_gemm": ("m", "n", "k", "experts", "top_k", "routing"),
     "prefill_attention": _ATTENTION,
+    "prefill_attention_backward": _ATTENTION,
     "decode_attention": (*_ATTENTION, "kv_len_spread"),
     "mamba_prefill": _RECURRENT,
     "mamba_decode": _RECURRENT,

@@ -31,6 +31,7 @@ NEEDED: dict[str, tuple[str, ...]] = {
     "gemm": ("m", "n", "k"),
     "grouped_gemm": ("m", "n", "k", "experts", "top_k"),
     "prefill_attention": ("q_len", "kv_len", "heads", "kv_heads", "head_dim"),
+    "prefill_attention_backward": ("q_len", "kv_len", "heads", "kv_heads", "head_dim"),
     "decode_attention": ("kv_len", "heads", "kv_heads", "head_dim"),
     "mamba_prefill": ("q_len", "heads", "head_dim", "state_size"),
     "mamba_decode": ("heads", "head_dim", "state_size"),
@@ -43,6 +44,7 @@ NEEDED: dict[str, tuple[str, ...]] = {
 } | {name: alias.needs for name, alias in ALIASES.items()}
 """Operation -> columns that must be positive."""
 _ONE = ("batch", "q_len")
+_ATTENTION = ("prefill_attention", "decode_attention", "prefill_attention_backward")
 
 
 def read_shapes(frame: pl.DataFrame, where: str) -> OpTable:
@@ -66,7 +68,7 @@ def read_shapes(frame: pl.DataFrame, where: str) -> OpTable:
     op = _codes(frame, "op", EVERY, None, where)
     dtype = _codes(frame, "dtype", DTYPES, "bf16", where)
     kv_dtype = _codes(frame, "kv_dtype", DTYPES, "none", where)
-    attention = np.isin(op, [OPS.index("prefill_attention"), OPS.index("decode_attention")])
+    attention = np.isin(op, [OPS.index(name) for name in _ATTENTION])
     kv_dtype = np.where(attention & (kv_dtype == 0), dtype, kv_dtype).astype(np.int8)
     values = np.zeros((len(COLUMNS), len(frame)))
     for i, name in enumerate(COLUMNS):
@@ -123,7 +125,9 @@ def _check(ops: OpTable, where: str) -> None:
     uneven = attention & (ops["heads"] < ops["kv_heads"])
     short = attention & (ops["kv_len"] < ops["q_len"])
     narrow = (ops.op == OPS.index("decode_attention")) & (ops["head_dim"] < ops["latent_rank"])
+    absorbed = (ops.op == OPS.index("prefill_attention_backward")) & (ops["latent_rank"] > 0)
     for rows, what, accepted in (
+        (absorbed, "gradients with latent_rank", "none: head_dim and v_head_dim, not absorbed"),
         (uneven, "fewer heads than kv_heads", "no less"),
         (short, "kv_len under q_len", "no less"),
         (narrow, "head_dim under latent_rank", "both parts: 512 + 64 rotary of DeepSeek's latent"),

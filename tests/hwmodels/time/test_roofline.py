@@ -58,6 +58,17 @@ def test_a_ring_all_reduce_sends_two_payloads_less_a_share() -> None:
     assert seconds(H200, ops) == pytest.approx(expected, rel=1e-12)
 
 
+def test_the_gradient_of_attention_runs_at_its_share_of_the_peak_without_a_link() -> None:
+    known = shipped_constants()["prefill_attention_backward"]
+    ops = OpTable.build(
+        "prefill_attention_backward", "bf16", "bf16", batch=1, q_len=8192, kv_len=8192, heads=32,
+        kv_heads=32, head_dim=128,
+    )  # fmt: skip
+    work = 10 * 32 * 128 * 8192 * 8193 / 2
+    expected = work / (989.4e12 * known.e_compute) + known.fixed_s
+    assert seconds(roofline_device(gpu("h200")), ops) == pytest.approx(expected, rel=1e-12)
+
+
 @pytest.mark.parametrize(
     ("op", "payloads"), [("all_gather", 3.0), ("reduce_scatter", 0.75), ("all_to_all", 0.75)]
 )

@@ -39,6 +39,26 @@ def test_prefill_flops_and_bytes_count_the_visible_pairs(shape: tuple[int, int, 
     assert traffic_bytes(ops)[0] == queries_and_outputs + cached
 
 
+@given(SHAPES)
+def test_the_gradient_is_five_products_and_moves_eight_tensors(
+    shape: tuple[int, int, int, int],
+) -> None:
+    q_len, past, window, batch = shape
+    heads, kv_heads, width, v_width = 6, 2, 8, 4
+    ops = OpTable.build(
+        "prefill_attention_backward", "bf16", "bf16", batch=batch, q_len=q_len,
+        kv_len=past + q_len, heads=heads, kv_heads=kv_heads, head_dim=width, v_head_dim=v_width,
+        window=window,
+    )  # fmt: skip
+    rows = visible(q_len, past, window)
+    pairs, seen = sum(map(len, rows)), len(set().union(*rows))
+    scores_dq_dk, dp_dv = 3 * width, 2 * v_width
+    assert flops(ops)[0] == 2 * batch * heads * pairs * (scores_dq_dk + dp_dv)
+    q_dq_o_do = batch * q_len * heads * 2 * (width + v_width) * 2
+    k_dk_v_dv = batch * seen * kv_heads * 2 * (width + v_width) * 2
+    assert traffic_bytes(ops)[0] == q_dq_o_do + k_dk_v_dv
+
+
 @given(st.integers(1, 64), st.integers(0, 16), st.integers(1, 5))
 def test_decode_is_a_prefill_of_one_query(keys: int, window: int, batch: int) -> None:
     columns = {

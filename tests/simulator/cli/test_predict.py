@@ -55,7 +55,43 @@ def test_datasheet_says_so_and_differs(tierlab, shapes, tmp_path):
     assert (own["seconds"] != bare["seconds"]).head(3).all()
 
 
+def test_the_gradient_of_attention_has_times_on_every_generation(tierlab, shapes, tmp_path):
+    ops = ["prefill_attention_backward", "prefill_attention"] * 2
+    sizes = {
+        name: [value] * 4
+        for name, value in {"batch": 2, "q_len": 4096, "heads": 64, "head_dim": 128}.items()
+    } | {"kv_len": [4096, 4096, 8192, 8192], "kv_heads": [8] * 4}
+    none = dict.fromkeys(("m", "n", "k", "kv_dtype"), [None] * 4)
+    path = shapes(op=ops, **sizes, **none)
+    for gpu, kernel in (("H200", "fa3"), ("B200", "fa4"), ("A100-80G", "fa2")):
+        done = tierlab("predict", path, "--hardware", gpu, "--datasheet", "-o", "out.parquet")
+        assert done.returncode == 0, done.stderr
+        out = pl.read_parquet(tmp_path / "out.parquet")
+        assert out["kernel"][0] == f"flash-attention several pooled {kernel}"
+        back, ahead = (out["seconds"].filter(out["op"] == op) for op in ops[:2])
+        assert ((back > 1.5 * ahead) & (back < 8.0 * ahead)).all()
+        assert (out["seconds_p10"] < out["seconds"]).all()
+        assert (out["seconds"] < out["seconds_p90"]).all()
+
+
 BAD = {
+    "absorbed": (
+        {
+            "op": ["prefill_attention_backward", *SHAPES["op"][1:]],
+            "batch": [1, 16, 1, None],
+            "q_len": [8, 1, 2048, None],
+            "kv_len": [8, 4096, 2048, None],
+            "heads": [4, 32, 32, None],
+            "kv_heads": [1, 8, 8, None],
+            "head_dim": [576, 128, 128, None],
+            "latent_rank": [512, 0, 0, 0],
+        },
+        "row 1: gradients with latent_rank",
+    ),
+    "no keys": (
+        {"op": ["prefill_attention_backward", *SHAPES["op"][1:]], "q_len": [8, 1, 2048, None]},
+        "row 1: prefill_attention_backward without kv_len",
+    ),
     "unknown op": ({"op": ["fft", *SHAPES["op"][1:]]}, "row 1: op is 'fft'"),
     "unknown dtype": ({"kv_dtype": [None, "fp9", None, None]}, "row 2: kv_dtype is 'fp9'"),
     "missing size": ({"n": [None] * 4}, "row 1: gemm without n"),
@@ -115,6 +151,38 @@ def test_a_table_of_ones_own_becomes_a_calibration(tierlab, tmp_path):
     )
     assert wrong.returncode == 2
     assert "calibration of 'H200', not of 'L40S'" in wrong.stderr
+
+
+def own_gradients(path, seconds=1.0, rows=60):
+    """Write times that half of an H200's peak gives, in `seconds`."""
+    queries = np.tile([1024.0, 2048.0, 4096.0, 8192.0, 16384.0], rows // 5)
+    batch = np.repeat([1.0, 2.0, 4.0], rows // 3)
+    shape = {"batch": batch, "q_len": queries, "kv_len": queries}
+    heads = {"heads": [32.0] * rows, "kv_heads": [8.0] * rows, "head_dim": [128.0] * rows}
+    took = seconds * (3e-5 + 10.0 * batch * 32.0 * 128.0 * queries**2 / 2.0 / 5e14)
+    columns = {"op": ["prefill_attention_backward"] * rows} | shape | heads
+    pl.DataFrame(columns | {"seconds": took}).write_parquet(path)
+
+
+def test_gradients_of_ones_own_are_fitted_or_refused(tierlab, tmp_path):
+    own_gradients(tmp_path / "mine.parquet")
+    asked = ("calibrate", "--from", "mine.parquet", "--hardware", "H200", "-o", "mine.json")
+    done = tierlab(*asked)
+    assert done.returncode == 0, done.stderr
+    frame = pl.read_parquet(tmp_path / "mine.parquet")
+    frame.drop("seconds").write_parquet(tmp_path / "ask.parquet")
+    tierlab(
+        "predict", "ask.parquet", "--hardware", "H200", "--calibration", "mine.json",
+        "-o", "out.parquet",
+    )  # fmt: skip
+    out = pl.read_parquet(tmp_path / "out.parquet")
+    assert set(out["source"]) == {"calibrated"}
+    assert ((out["seconds"] / frame["seconds"] - 1).abs().median()) < 0.1
+    for changed, expected in (({"seconds": 1e3}, "times in seconds"), ({"rows": 15}, "only 15")):
+        own_gradients(tmp_path / "mine.parquet", **changed)
+        refused = tierlab(*asked, check=False)
+        assert (refused.returncode, refused.stderr.count("\n")) == (2, 1)
+        assert expected in refused.stderr
 
 
 def test_measurements_of_ones_own_are_validated(tierlab, tmp_path):
