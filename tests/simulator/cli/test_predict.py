@@ -39,7 +39,7 @@ def test_times_stand_beside_the_shapes(tierlab, shapes, tmp_path):
     out = pl.read_parquet(tmp_path / "out.parquet")
     assert set(out.columns) == set(SHAPES) | ADDED
     assert out["source"].to_list() == ["calibrated"] * 3 + ["datasheet"]
-    assert out["kernel"].to_list()[3] == "roofline"
+    assert out["kernel"].to_list()[3] == "vllm several pooled"
     assert all("vllm 0.24.0" in name for name in out["kernel"][:3])
     assert (out["seconds_p10"] <= out["seconds"]).all()
     assert (out["seconds"] <= out["seconds_p90"]).all()
