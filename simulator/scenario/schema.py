@@ -52,7 +52,7 @@ class ModelSection(Section):
 
     name: str = Field(description="catalogue name, or path of a Hugging Face config.json")
     weights: Literal["bf16", "fp8", "int4", "mxfp4", "nvfp4"] = Field(
-        "bf16", description="stored weights"
+        "bf16", description="stored weights: bf16, fp8, int4, mxfp4 or nvfp4"
     )
     expert_routing: Annotated[float, BeforeValidator(_routing)] = Field(
         UNIFORM,
