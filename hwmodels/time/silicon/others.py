@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from tierlab.hwmodels.time.silicon import moe_rows
 from tierlab.hwmodels.time.silicon.aiconfigurator import (
     DTYPES,
     PACKAGE,
@@ -24,7 +25,7 @@ from tierlab.hwmodels.time.silicon.aiconfigurator import (
     tables_root,
 )
 from tierlab.hwmodels.time.silicon.measured import KernelKey, Measured
-from tierlab.hwmodels.time.silicon.moe_layer import UNGATED, gated
+from tierlab.hwmodels.time.silicon.moe_layer import gated
 from tierlab.kernels.ops.routing import EVEN
 from tierlab.kernels.ops.table import OpTable
 
@@ -44,12 +45,6 @@ _POWER_LAW = "power_law_"
 """Before the exponent, in a table's ``distribution``."""
 _BALANCED = "balanced"
 """Rows dealt out in turn; what is spelled in a third way is left out."""
-_UNROUTED = "vllm_fused_moe"
-"""The collector of vLLM 0.14 hands its experts to this kernel; later ones hand logits to a router
-(ai-dynamo/aiconfigurator, ``collector/vllm/collect_moe.py``)."""
-_SGLANG = "sglang_"
-"""SGLang's kernels are given which experts to visit: 32 tokens, dealt out evenly, take A100 3.5 ms
-in 4 bits, in which all 256 experts of DeepSeek-V3 are 5.9 GB."""
 _NCCL = {"all_reduce": "all_reduce", "all_gather": "all_gather", "alltoall": "all_to_all",
          "reduce_scatter": "reduce_scatter"}  # fmt: skip
 _MOVED = ["all_gather", "alltoall"]
@@ -113,9 +108,7 @@ def moe(d: pl.DataFrame) -> Iterator[Part]:
         return
     exponent = pl.col("distribution").str.strip_prefix(_POWER_LAW).cast(pl.Float64, strict=False)
     even = pl.when(pl.col("distribution") == _BALANCED).then(EVEN)
-    d = d.filter(~_tied() & ~_gated_after_all() & ~_interrupted()).with_columns(
-        exponent.fill_null(even).alias("routing")
-    )
+    d = d.filter(~moe_rows.unsound()).with_columns(exponent.fill_null(even).alias("routing"))
     d = d.filter(pl.col("routing").is_not_null())
     for (spelled, kernel), rows in _each(d, "moe_dtype", "kernel_source"):
         dtype, stored = _MOE_DTYPES[spelled]
@@ -134,53 +127,6 @@ def moe(d: pl.DataFrame) -> Iterator[Part]:
         first = (1.0 + gates) / (2.0 + gates)
         both = np.concatenate([_seconds(rows) * first, _seconds(rows) * (1.0 - first)])
         yield Part("grouped_gemm", dtype, stored, kernel, OpTable.concat([up, down]), both)
-
-
-def _tied() -> pl.Expr:
-    """Say which rows read half of the experts that they should.
-
-    The collector's logits are alike for all experts that it chose. vLLM's router first takes 4 of
-    DeepSeek-V3's 8 groups: always the same, and the other four experts of a token are the same too.
-    """
-    import polars as pl
-
-    deepseek = {"num_experts": 256, "topk": 8, "hidden_size": 7168, "inter_size": 2048}
-    alike = [pl.col(name) == value for name, value in deepseek.items()]
-    kernel = pl.col("kernel_source")
-    routed = ~kernel.str.starts_with(_SGLANG) & (kernel != _UNROUTED)
-    return pl.all_horizontal(alike) & routed
-
-
-def _gated_after_all() -> pl.Expr:
-    """Say which rows have a gate that their model has not.
-
-    The collector of vLLM 0.14 makes the first product twice as wide for every model: Nemotron 3's
-    layers take half as long again as they are.
-    """
-    import polars as pl
-
-    alike = [(pl.col("num_experts") == e) & (pl.col("topk") == k) for e, k in UNGATED]
-    return pl.any_horizontal(alike) & (pl.col("kernel_source") == _UNROUTED)
-
-
-def _interrupted() -> pl.Expr:
-    """Say which rows of NVFP4 take twice as long as with fewer and with more tokens.
-
-    Four of 8,100 do (by CUTLASS, 4 tokens 1,647 us, between 69 of 2 and 142 of 8).
-    Fits of the other types are older than this rule.
-    """
-    import polars as pl
-
-    shape = [
-        "kernel_source", "hidden_size", "inter_size", "topk", "num_experts", "moe_tp_size",
-        "distribution",
-    ]  # fmt: skip
-    beside = [
-        pl.col("latency").shift(by).over([*shape, "moe_dtype"], order_by="num_tokens")
-        for by in (1, -1)
-    ]
-    longer = [(pl.col("latency") > 2.0 * other).fill_null(value=False) for other in beside]
-    return pl.all_horizontal(pl.col("moe_dtype") == "nvfp4", *longer)
 
 
 def mla_products(d: pl.DataFrame) -> Iterator[Part]:
