@@ -9,6 +9,7 @@ Routed experts are fitted on all routings together and scored by each: even, or 
 exponent.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -25,9 +26,10 @@ from tierlab.hwmodels.time.silicon.measured import Measured
 from tierlab.hwmodels.time.silicon.others import read_others
 from tierlab.kernels.ops.routing import EVEN
 
-FRAMEWORKS = ("vllm", "trtllm")
-ONLY = {"trtllm": ("mla_decode", "mla_prefill")}
-"""What is read of the second framework: vLLM's tables hold whole MLA modules, no kernels."""
+FRAMEWORKS = ("vllm", "trtllm", "sglang")
+ONLY = {"trtllm": ("mla_decode", "mla_prefill"), "sglang": ("grouped_gemm",)}
+"""What is read of the others where vLLM's tables lack it: these hold whole MLA modules, no kernels,
+and A100's no experts in 4 bits."""
 
 
 def cells(said: Said, true: Floats) -> str:
@@ -47,6 +49,19 @@ def by_routing(part: Measured) -> dict[str, NDArray[np.bool_]]:
     return {"even" if r == EVEN else f"{r:g}": routing == r for r in np.unique(routing)}
 
 
+def parts(system: str, tables: Path) -> Iterator[Measured]:
+    """Yield what is read of one system: of the first framework all, of others what it lacks."""
+    own: set[tuple[str, str, str]] = set()
+    for framework in FRAMEWORKS:
+        for part in read_others(system, framework, None, tables):
+            kind = part.key.op, part.key.dtype, part.key.kv_dtype
+            if framework == FRAMEWORKS[0]:
+                own.add(kind)
+            elif kind[0] not in ONLY[framework] or kind in own:
+                continue
+            yield part
+
+
 @click.command()
 @click.argument("tables", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.argument("wanted", metavar="[KERNEL]...", nargs=-1)
@@ -57,23 +72,19 @@ def main(tables: Path, wanted: tuple[str, ...]) -> None:
     print("|---|---|---|---|---|---|---|---|---|---|")
     for system, name in DEVICES.items():
         machine = machine_of(load_system(name).gpu)
-        for framework in FRAMEWORKS:
-            for part in read_others(system, framework, None, tables):
-                repeated = framework != FRAMEWORKS[0] and part.key.op not in ONLY[framework]
-                passed = bool(wanted) and part.key.op not in wanted
-                if repeated or passed or len(part) < PARTS * FEWEST / (PARTS - 1):
-                    continue
-                head = f"| {name} | {part.key.label()}"
-                try:
-                    said, points = in_turn(part, machine)
-                except NotConverged:
-                    print(f"{head} | did not converge, not used | | | | | | | |", flush=True)
-                    continue
-                for routing, rows in by_routing(part).items():
-                    told = cells(Said(*(each[rows] for each in said)), part.seconds[rows])
-                    print(
-                        f"{head} | {routing} | {rows.sum():,} | {points:,} | {told} |", flush=True
-                    )
+        for part in parts(system, tables):
+            passed = bool(wanted) and part.key.op not in wanted
+            if passed or len(part) < PARTS * FEWEST / (PARTS - 1):
+                continue
+            head = f"| {name} | {part.key.label()}"
+            try:
+                said, points = in_turn(part, machine)
+            except NotConverged:
+                print(f"{head} | did not converge, not used | | | | | | | |", flush=True)
+                continue
+            for routing, rows in by_routing(part).items():
+                told = cells(Said(*(each[rows] for each in said)), part.seconds[rows])
+                print(f"{head} | {routing} | {rows.sum():,} | {points:,} | {told} |", flush=True)
 
 
 if __name__ == "__main__":

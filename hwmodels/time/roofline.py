@@ -48,7 +48,7 @@ FALLBACKS: Mapping[str, tuple[str, ...]] = {
     "fp16": ("fp16", "bf16", "fp32"),
     "fp8": ("fp8", "bf16", "fp16", "fp32"),
     "int8": ("int8", "bf16", "fp16", "fp32"),
-    "fp4": ("fp4", "fp8", "bf16", "fp16", "fp32"),
+    "fp4": ("fp4", "bf16", "fp16", "fp32"),
     "int4": ("bf16", "fp16", "fp32"),
 }
 """Arithmetic asked for -> what is used, the first that the device has."""

@@ -192,7 +192,8 @@ class Model:
     learned_positions
         Rows of a learned position table; 0 where positions are rotary or absent.
     stored_weights
-        The format that the published checkpoint is in: ``bf16``, ``fp8``, ``int4``, ``mxfp4``.
+        The format that the published checkpoint is in: ``bf16``, ``fp8``, ``int4``, ``mxfp4``,
+        ``nvfp4``.
     source
         Where config.json comes from.
     """

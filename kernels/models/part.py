@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tierlab.kernels.models.linears import Linear
 from tierlab.kernels.models.rows import Cell, Rows
-from tierlab.kernels.models.weights import stored_as
+from tierlab.kernels.models.weights import computed_in, stored_as
 from tierlab.kernels.ops.table import DTYPE_BYTES, DTYPES
 
 Tokens = NDArray[np.int64]
@@ -51,15 +51,13 @@ class Part:
         self.rows.add(op, "bf16", stored, self.times, **cells)
 
     def gemm(self, linear: Linear, m: Array) -> None:
-        """Multiply m rows with a dense linear layer; fp8 weights mean fp8 arithmetic."""
-        stored = stored_as(linear, self.weights)
-        dtype = "fp8" if stored == "fp8" else "bf16"
+        """Multiply m rows with a dense linear layer."""
+        dtype, stored = computed_in(linear, self.weights), stored_as(linear, self.weights)
         self.rows.add("gemm", dtype, stored, self.times, m=m, n=linear.n, k=linear.k)
 
     def grouped(self, linear: Linear, m: Array, top_k: int, routing: float) -> None:
         """Multiply m rows with the `top_k` experts that each visits (`ops.routing`)."""
-        stored = stored_as(linear, self.weights)
-        dtype = "fp8" if stored == "fp8" else "bf16"
+        dtype, stored = computed_in(linear, self.weights), stored_as(linear, self.weights)
         shape = {"n": linear.n, "k": linear.k, "experts": linear.experts, "top_k": top_k}
         self.rows.add("grouped_gemm", dtype, stored, self.times, m=m, routing=routing, **shape)
 

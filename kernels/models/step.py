@@ -12,7 +12,8 @@ The kernels are those of vLLM 0.19 (V1 engine, `torch.compile`), named as its pr
 
 Elementwise kernels carry their traffic in `bytes`, each operand counted once. With fp8 weights
 activations are quantised inside the norm and activation kernels (assumption of 2026-11: vLLM's
-`fuse_norm_quant` and `fuse_act_quant`), and the attention output by a kernel of its own.
+`fuse_norm_quant` and `fuse_act_quant`), and the attention output by a kernel of its own. NVFP4's
+products quantise their own input: so they were measured (aiconfigurator's `collect_gemm.py`).
 A layer's repeats count layers of one shape. Sequences, tokens and logits may be 0 in some steps:
 such steps get no rows.
 """

@@ -14,6 +14,10 @@ int4      half a byte, and per group of 128 inputs and output a float16 scale an
           zero point (AWQ, arXiv 2306.00978, ``qweight``, ``scales``, ``qzeros``)
 mxfp4     routed experts only: half a byte, and one byte of scale (E8M0) per 32 inputs
           (OCP Microscaling Formats v1.0; gpt-oss, arXiv 2508.10925, section 2)
+nvfp4     half a byte, one byte of scale (E4M3) per 16 inputs and one float32 a matrix
+          (``NVFP4_DEFAULT_CFG`` of NVIDIA/Model-Optimizer: all linear layers but routers
+          and the output projection; of MLA the output alone, its
+          ``examples/deepseek/ptq.py``); products multiply in 4 bits, too
 ========  =============================================================================
 
 Not counted: what an engine derives after loading (vLLM keeps a bf16 copy of MLA's `kv_b`
@@ -32,7 +36,12 @@ from tierlab.kernels.models.linears import (
     shard_groups,
 )
 
-WEIGHTS = ("bf16", "fp8", "int4", "mxfp4")
+WEIGHTS = ("bf16", "fp8", "int4", "mxfp4", "nvfp4")
+
+_STORED = {"nvfp4": "fp4"}
+_COMPUTED = {"fp8": "fp8", "nvfp4": "fp4"}
+_LATENT = ("q", "q_b", "kv_a", "qkv_a", "kv_b")
+"""MLA's linear layers that NVFP4 leaves in 16 bits."""
 
 
 def layer_linears(model: Model, layer: Layer, tp: int = 1) -> tuple[Linear, ...]:
@@ -99,19 +108,30 @@ def check_weights(model: Model, weights: str, where: str = "weights") -> None:
     if weights not in WEIGHTS:
         raise BadInput(where, f"unknown weight format {weights!r}", ", ".join(WEIGHTS))
     if weights == "mxfp4" and not any(isinstance(layer.ffn, Moe) for layer in model.layers):
-        raise BadInput(where, f"mxfp4 stores experts, and {model.name} has none", "bf16, fp8, int4")
+        others = ", ".join(name for name in WEIGHTS if name != "mxfp4")
+        raise BadInput(where, f"mxfp4 stores experts, and {model.name} has none", others)
 
 
 def stored_as(linear: Linear, weights: str) -> str:
     """Return the type (of `ops.table.DTYPES`) that a linear layer's weights are stored in."""
     if weights == "mxfp4":
         return "fp4" if linear.experts else "bf16"
-    return weights if linear.quantised else "bf16"
+    return _STORED.get(weights, weights) if _narrow(linear, weights) else "bf16"
+
+
+def computed_in(linear: Linear, weights: str) -> str:
+    """Return the type that a linear layer multiplies in; weights alone are narrower elsewhere."""
+    return _COMPUTED.get(weights, "bf16") if _narrow(linear, weights) else "bf16"
+
+
+def _narrow(linear: Linear, weights: str) -> bool:
+    return linear.quantised and not (weights == "nvfp4" and linear.name in _LATENT)
 
 
 def linear_bytes(linear: Linear, weights: str) -> float:
     """Return the bytes of a linear layer in a weight format, scales and biases included."""
     kind = stored_as(linear, weights)
+    kind = weights if weights == "nvfp4" and kind == "fp4" else kind
     one = 2.0 * linear.bias + sum(_matrix_bytes(n, linear.k, kind) for n in linear.parts)
     return one * max(linear.experts, 1)
 
@@ -123,6 +143,8 @@ def _matrix_bytes(n: int, k: int, kind: str) -> float:
         return 0.5 * n * k + 2.5 * n * -(-k // 128)
     if kind == "fp4":
         return 0.5 * n * k + 1.0 * n * -(-k // 32)
+    if kind == "nvfp4":
+        return 0.5 * n * k + 1.0 * n * -(-k // 16) + 4.0
     return 2.0 * n * k
 
 

@@ -47,6 +47,7 @@ WEIGHTS = {
     "gptq": "int4",
     "gptq_marlin": "int4",
     "mxfp4": "mxfp4",
+    "modelopt_fp4": "nvfp4",
 }
 """Quantisation -> stored weights; AWQ and GPTQ are taken at their usual four bits."""
 DTYPES = {"auto", "bfloat16", "float16", "half"}

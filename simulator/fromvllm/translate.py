@@ -26,7 +26,9 @@ from tierlab.simulator.fromvllm.known import (
 )
 from tierlab.simulator.fromvllm.values import flag, read
 
-_TUNED = re.compile(r"-(instruct|chat|it|base|fp8|fp8-dynamic|awq|gptq|int4|w4a16|\d{4})$", re.I)
+_TUNED = re.compile(
+    r"-(instruct|chat|it|base|fp8|fp8-dynamic|awq|gptq|int4|w4a16|fp4|nvfp4|\d{4})$", re.I
+)
 """Endings of names of the same architecture: tuned, or quantised."""
 
 
@@ -160,7 +162,8 @@ def _weights(arguments: Arguments, given: str, model: Model) -> str:
     return WEIGHTS[str(quantization)]
 
 
-_BY_NAME = {"-fp8": "fp8", "-awq": "int4", "-gptq": "int4", "-int4": "int4", "-w4a16": "int4"}
+_BY_NAME = {"-fp8": "fp8", "-awq": "int4", "-gptq": "int4", "-int4": "int4", "-w4a16": "int4",
+            "-fp4": "nvfp4", "-nvfp4": "nvfp4"}  # fmt: skip
 
 
 def _engine(arguments: Arguments, out: Translated) -> dict[str, Any]:

@@ -51,7 +51,9 @@ class ModelSection(Section):
     """``[model]``: what is served."""
 
     name: str = Field(description="catalogue name, or path of a Hugging Face config.json")
-    weights: Literal["bf16", "fp8", "int4", "mxfp4"] = Field("bf16", description="stored weights")
+    weights: Literal["bf16", "fp8", "int4", "mxfp4", "nvfp4"] = Field(
+        "bf16", description="stored weights: bf16, fp8, int4, mxfp4 or nvfp4"
+    )
     expert_routing: Annotated[float, BeforeValidator(_routing)] = Field(
         UNIFORM,
         description=f"how tokens choose experts: {ACCEPTED}",

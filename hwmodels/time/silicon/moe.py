@@ -11,7 +11,10 @@ from L2 where a layer's weights stay there between calls. The schedules:
 - ``aligned``: as ``layer``, with tiles of 128 that take the longer the less they are filled, as
   FlashInfer's CUTLASS on Hopper (8 experts of 14,336: 2.2 ms with 64 rows each, 0.96 ms with 128);
 - ``triton``, ``triton14``, ``blocked``, ``marlin``: as ``layer``, with vLLM's tiles (`moe_tiles`);
-- ``marlin_whole``, ``trtllm``, ``swizzled``: likewise, of MXFP4 weights that are padded.
+- ``marlin_whole``, ``trtllm``, ``swizzled``: likewise, of MXFP4 weights that are padded;
+- ``trtllm_nvfp4``, ``trtllm_mxfp8``: likewise, of tokens that are quantised first. A matrix that L2
+  does not hold is read for each tile of its expert's rows (B200, 8 experts of 16,384 on 6,144: 211
+  us with a tile of 8 rows each, 341 us with two).
 """
 
 from __future__ import annotations
@@ -32,8 +35,8 @@ from tierlab.hwmodels.time.silicon.kernel import (
 from tierlab.hwmodels.time.silicon.machine import Machine
 from tierlab.hwmodels.time.silicon.moe_dealt import dealt, read
 from tierlab.hwmodels.time.silicon.moe_features import features
-from tierlab.hwmodels.time.silicon.moe_layer import ALIGNED, ALONE
-from tierlab.hwmodels.time.silicon.moe_tiles import FAMILIES, HEIGHTS, MARKS, VLLM
+from tierlab.hwmodels.time.silicon.moe_layer import ALIGNED, ALONE, layer
+from tierlab.hwmodels.time.silicon.moe_tiles import FAMILIES, HEIGHTS, MARKS, QUANTISED, VLLM
 from tierlab.hwmodels.time.silicon.once import once
 from tierlab.hwmodels.time.silicon.tiles import STEP
 from tierlab.kernels.ops.gemm import output_bytes, weight_bytes
@@ -59,6 +62,8 @@ PARAMETERS: dict[str, Parameter] = {
     "step_ns": Parameter(100.0, 5.0, 5000.0, "the least that a step of the loop takes, ns"),
     "odd": Parameter(0.5, 1e-3, 10.0, "how much longer with sizes in no multiple of 16, 1"),
     "between": Parameter(1.5, 0.02, 30.0, "traffic of rows between the products, 1"),
+    "tokens": Parameter(1.0, 0.02, 30.0, "traffic of the tokens' own rows, 1", only=QUANTISED),
+    "copied": Parameter(1.0, 1e-3, 30.0, "more of it where rows are padded, 1", only=QUANTISED),
     "power": Parameter(2.5, 1.02, 9.0, "how well memory and arithmetic overlap: a norm, 1"),
 }
 
@@ -99,8 +104,21 @@ class _Batch:
         busy_s = self.product_s(of.inner * (1.0 + of.gates), of.outer)
         if self.schedule not in ALONE:
             busy_s = busy_s + self.product_s(of.outer, of.inner)
+        if self.schedule in QUANTISED:
+            busy_s = busy_s + self.tokens_s()
         total: Floats = (busy_s * odd + routing_s + start_s) * of.share
         return total
+
+    def tokens_s(self) -> Floats:
+        """Return the time of reading tokens in 16 bits, storing them narrow, and their sums.
+
+        Where vLLM pads the model's width it copies them, too.
+        """
+        outer, p = self.of.outer, self.p
+        copied = p["copied"] * (outer != layer(self.ops).outer)
+        moved = self.ops["m"] * outer * (2.0 + self.wide + 2.0)
+        found: Floats = moved * (p["tokens"] + copied) / self.machine.bytes_per_s
+        return found
 
     def product_s(self, n: Floats, k: Floats) -> Floats:
         """Return the time of products that are `n` wide and `k` deep, with their rows' traffic."""
@@ -114,6 +132,8 @@ class _Batch:
         compute_s = waves * (arithmetic_s + p["tile_us"] * 1e-6)
         moved = self.routed * (k * self.wide + n * output_bytes(self.ops))
         weights = self.read * n * k * self.stored * self.miss
+        if self.schedule in QUANTISED:
+            weights = weights * self.times_read(n * k * self.stored)
         drawn = np.minimum(count, machine.sms) * p["sm_gbs"] * 1e9
         memory_s = (weights + moved) / soft_min(p["hbm_eff"] * machine.bytes_per_s, drawn)
         line = self.height * self.wide + self.width * self.stored
@@ -121,6 +141,12 @@ class _Batch:
         busy_s = soft_max(np.maximum(compute_s, stream_s), memory_s, p["power"])
         found: Floats = busy_s + p["between"] * moved / machine.bytes_per_s
         return found
+
+    def times_read(self, matrix: Floats) -> Floats:
+        """Return how often a matrix of so many bytes is read: once a tile where L2 is too small."""
+        room = self.p["l2_share"] * self.machine.l2_bytes
+        again: Floats = 1.0 + (self.high - 1.0) * miss_share(matrix, room, self.p["l2_sharp"])
+        return again
 
 
 @once

@@ -42,11 +42,16 @@ WHOLE = {
     "swizzled": (128.0, 1.0),
     "marlin_whole": (128.0, 256.0),
     "trtllm": (256.0, 256.0),
+    "trtllm_nvfp4": (16.0, 256.0),
+    "trtllm_mxfp8": (256.0, 256.0),
 }
 """Schedule -> what inner and outer widths of MXFP4 weights are made multiples of (vLLM 0.24.0,
 ``fused_moe/oracle/mxfp4.py``). ``swizzled``: OpenAI's Triton kernel reads whole tiles, 256 wide of
 gate and other half, 128 deep; H200's 16,384 tokens take 614, 856, 1,085 and 1,798 us with inner
-widths of 90, 180, 360 and 720, on one line by 128, 256, 384 and 768."""
+widths of 90, 180, 360 and 720, on one line by 128, 256, 384 and 768.
+NVFP4: ``quantization/utils/flashinfer_fp4_moe.py`` and its ``flashinfer_utils.py``."""
+UNGATED_WHOLE = {"trtllm_nvfp4": 128.0}
+"""The same of inner widths without a gate, where it differs."""
 ALONE = ("padded", "packed")
 """Schedules of a product that runs by itself."""
 ALIGNED = "aligned"
@@ -89,8 +94,9 @@ def padded(of: Layer, ops: OpTable, schedule: str) -> Layer:
     if schedule not in WHOLE or not rows.any():
         return of
     inner, outer = WHOLE[schedule]
+    least = np.where(of.gates > 0.0, inner, UNGATED_WHOLE.get(schedule, inner))
     wide = np.where(rows, np.ceil(of.outer / outer) * outer, of.outer)
-    return Layer(wide, np.where(rows, np.ceil(of.inner / inner) * inner, of.inner), *of[2:])
+    return Layer(wide, np.where(rows, np.ceil(of.inner / least) * least, of.inner), *of[2:])
 
 
 def gated(experts: Floats, top_k: Floats) -> Floats:

@@ -39,6 +39,9 @@ MARLIN = ((7.2, 8.0), (14.4, 16.0), (28.8, 32.0), (43.2, 48.0), (np.inf, 64.0))
 """Rows that an expert gets in the mean, of all experts, up to which a height serves."""
 TRTLLM = ((8.0, 8.0), *ROWS[:-1], (np.inf, 128.0))
 """As `MARLIN`, of TensorRT-LLM's kernels: the next power of 2 (``calculate_tile_tokens_dim``)."""
+LEAST = ((16.0, 8.0), (32.0, 16.0), (64.0, 32.0), (128.0, 64.0), (np.inf, 128.0))
+"""Half of that, if 8 or more: the least of the heights that are offered, which untuned kernels take
+(flashinfer-ai/flashinfer, ``trtllm_fused_moe_kernel_launcher.cu``, ``computeSelectedTileN``)."""
 WIDE = 256.0
 """Of OpenAI's Triton kernel for 4-bit floats, whose heights are `ROWS` by the mean, rounded down
 (``triton_kernels/matmul_ogs_details/opt_flags.py``)."""
@@ -46,7 +49,11 @@ NARROW = 64.0
 """Tokens up to which Triton's default is so wide, and no wider."""
 TUNED = {"triton": "bf16", "triton14": "bf16", "blocked": "fp8 by blocks"}
 """Schedule -> which of the tuned files it reads."""
-MARKS = {"triton14": "vllm_fused_moe"}
+MARKS = {
+    "triton14": "vllm_fused_moe",
+    "trtllm_nvfp4": "nvfp4moe_flashinfer_trtllm",
+    "trtllm_mxfp8": "mxfp4_mxfp8",
+}
 """Schedule -> what its kernels are called; it is tried for no others."""
 FAMILIES = {
     "triton": "tritonexperts",
@@ -65,9 +72,13 @@ BY_MEAN = {
     "marlin": MARLIN,
     "marlin_whole": MARLIN,
     "trtllm": TRTLLM,
+    "trtllm_nvfp4": LEAST,
+    "trtllm_mxfp8": LEAST,
     "swizzled": ROWS,
 }
 """Schedule -> heights by the rows that an expert gets in the mean."""
+QUANTISED = ("trtllm_nvfp4", "trtllm_mxfp8")
+"""Schedules that quantise tokens before the first product."""
 VLLM = (*TUNED, *BY_MEAN)
 """Schedules whose tiles are known."""
 _BITS = 24

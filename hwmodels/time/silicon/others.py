@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from tierlab.hwmodels.time.silicon import moe_rows
 from tierlab.hwmodels.time.silicon.aiconfigurator import (
     DTYPES,
     PACKAGE,
@@ -26,7 +27,7 @@ from tierlab.hwmodels.time.silicon.aiconfigurator import (
 )
 from tierlab.hwmodels.time.silicon.aliases import SELECT_PASSES
 from tierlab.hwmodels.time.silicon.measured import KernelKey, Measured
-from tierlab.hwmodels.time.silicon.moe_layer import UNGATED, gated
+from tierlab.hwmodels.time.silicon.moe_layer import gated
 from tierlab.kernels.ops.routing import EVEN
 from tierlab.kernels.ops.table import OpTable
 
@@ -36,16 +37,16 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float64]
 LATENT, ROTARY, NOPE, VALUE = 512.0, 64.0, 128.0, 128.0
 """DeepSeek-V3's MLA, which every public MLA table is of."""
-_MOE_DTYPES = {k: v for k, v in DTYPES.items() if k in ("bfloat16", "fp8", "fp8_block")} | {
-    "w4a16_mxfp4": "fp4", "int4_wo": "int4",
+_MOE_DTYPES = {
+    "bfloat16": ("bf16", "bf16"), "fp8": ("fp8", "fp8"), "fp8_block": ("fp8", "fp8"),
+    "w4a16_mxfp4": ("bf16", "fp4"), "int4_wo": ("bf16", "int4"),
+    "nvfp4": ("fp4", "fp4"), "w4a8_mxfp4_mxfp8": ("fp8", "fp4"),
 }  # fmt: skip
+"""Their name -> what is multiplied, and what is stored."""
 _POWER_LAW = "power_law_"
 """Before the exponent, in a table's ``distribution``."""
 _BALANCED = "balanced"
 """Rows dealt out in turn; what is spelled in a third way is left out."""
-_UNROUTED = "vllm_fused_moe"
-"""The collector of vLLM 0.14 hands its experts to this kernel; later ones hand logits to a router
-(ai-dynamo/aiconfigurator, ``collector/vllm/collect_moe.py``)."""
 NEARLY = 8.0
 """Keys before a chunk, over its queries, from which its rows count as alike long."""
 _ALIKE = "flat"
@@ -112,13 +113,10 @@ def moe(d: pl.DataFrame) -> Iterator[Part]:
         return
     exponent = pl.col("distribution").str.strip_prefix(_POWER_LAW).cast(pl.Float64, strict=False)
     even = pl.when(pl.col("distribution") == _BALANCED).then(EVEN)
-    d = d.filter(~_tied() & ~_gated_after_all()).with_columns(
-        exponent.fill_null(even).alias("routing")
-    )
+    d = d.filter(~moe_rows.unsound()).with_columns(exponent.fill_null(even).alias("routing"))
     d = d.filter(pl.col("routing").is_not_null())
     for (spelled, kernel), rows in _each(d, "moe_dtype", "kernel_source"):
-        stored = _MOE_DTYPES[spelled]
-        dtype = "bf16" if stored in ("fp4", "int4") else stored
+        dtype, stored = _MOE_DTYPES[spelled]
         hidden, inner = _column(rows, "hidden_size"), _column(rows, "inter_size")
         inner = inner / _column(rows, "moe_tp_size")
         shared = {
@@ -134,31 +132,6 @@ def moe(d: pl.DataFrame) -> Iterator[Part]:
         first = (1.0 + gates) / (2.0 + gates)
         both = np.concatenate([_seconds(rows) * first, _seconds(rows) * (1.0 - first)])
         yield Part("grouped_gemm", dtype, stored, kernel, OpTable.concat([up, down]), both)
-
-
-def _tied() -> pl.Expr:
-    """Say which rows read half of the experts that they should.
-
-    The collector's logits are alike for all experts that it chose. vLLM's router first takes 4 of
-    DeepSeek-V3's 8 groups: always the same, and the other four experts of a token are the same too.
-    """
-    import polars as pl
-
-    deepseek = {"num_experts": 256, "topk": 8, "hidden_size": 7168, "inter_size": 2048}
-    alike = [pl.col(name) == value for name, value in deepseek.items()]
-    return pl.all_horizontal(alike) & (pl.col("kernel_source") != _UNROUTED)
-
-
-def _gated_after_all() -> pl.Expr:
-    """Say which rows have a gate that their model has not.
-
-    The collector of vLLM 0.14 makes the first product twice as wide for every model: Nemotron 3's
-    layers take half as long again as they are.
-    """
-    import polars as pl
-
-    alike = [(pl.col("num_experts") == e) & (pl.col("topk") == k) for e, k in UNGATED]
-    return pl.any_horizontal(alike) & (pl.col("kernel_source") == _UNROUTED)
 
 
 def mla_products(d: pl.DataFrame) -> Iterator[Part]:

@@ -6,8 +6,12 @@ from tierlab.kernels.models.architecture import Attention, Layer, Mlp, Model
 from tierlab.kernels.models.config import Config
 
 _METHODS = {"fp8": "fp8", "mxfp4": "mxfp4"}
+_NVFP4 = "nvfp4-pack-quantized"
+"""What compressed-tensors calls it."""
 _BY_BITS = ("awq", "gptq", "compressed-tensors")
 _WIDTHS = {4: "int4", 8: "fp8"}
+_MODELOPT = {"NVFP4": "nvfp4", "FP8": "fp8"}
+"""Model Optimizer's ``quant_algo``."""
 
 
 def attention(
@@ -140,16 +144,29 @@ def stored_weights(config: Config) -> str:
     """
     quantised = config.section("quantization_config")
     method = quantised.text("quant_method")
+    if method == "modelopt":
+        return _modelopt(quantised)
     if not method or method in _METHODS:
         return _METHODS.get(method, "bf16")
     if method not in _BY_BITS:
         raise quantised.bad(
-            "quant_method", f"unknown value {method!r}", ", ".join((*_METHODS, *_BY_BITS))
+            "quant_method",
+            f"unknown value {method!r}",
+            ", ".join((*_METHODS, "modelopt", *_BY_BITS)),
         )
+    if method == "compressed-tensors" and quantised.text("format") == _NVFP4:
+        return "nvfp4"
     bits = _bits(quantised, method)
     if bits not in _WIDTHS:
         raise quantised.bad("bits", f"{bits}-bit weights", "4, 8")
     return _WIDTHS[bits]
+
+
+def _modelopt(quantised: Config) -> str:
+    algorithm = quantised.text("quant_algo")
+    if algorithm not in _MODELOPT:
+        raise quantised.bad("quant_algo", f"unknown value {algorithm!r}", ", ".join(_MODELOPT))
+    return _MODELOPT[algorithm]
 
 
 def _bits(quantised: Config, method: str) -> int:

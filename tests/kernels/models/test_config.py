@@ -53,6 +53,10 @@ BAD: dict[str, tuple[dict[str, Any], str]] = {
     "number for a flag": ({"tie_word_embeddings": 1}, "tie_word_embeddings"),
     "list for an object": ({"quantization_config": []}, "quantization_config"),
     "unknown quantisation": ({"quantization_config": {"quant_method": "magic"}}, "magic"),
+    "unknown algorithm": (
+        {"quantization_config": {"quant_method": "modelopt", "quant_algo": "W4A8_AWQ"}},
+        "W4A8_AWQ",
+    ),
     "3 bits": ({"quantization_config": {"quant_method": "gptq", "bits": 3}}, "bits"),
     "no type": ({"model_type": None}, "model_type"),
     "type is a number": ({"model_type": 3}, "model_type"),
@@ -193,6 +197,16 @@ def test_windows_fall_on_the_layers_that_the_family_says(tmp_path: Path) -> None
         ({"quant_method": "fp8"}, "fp8"),
         ({"quant_method": "awq", "bits": 4}, "int4"),
         ({"quant_method": "gptq", "bits": 8}, "fp8"),
+        ({"quant_method": "modelopt", "quant_algo": "NVFP4"}, "nvfp4"),
+        ({"quant_method": "modelopt", "quant_algo": "FP8"}, "fp8"),
+        (
+            {
+                "quant_method": "compressed-tensors",
+                "format": "nvfp4-pack-quantized",
+                "config_groups": {"group_0": {"weights": {"num_bits": 4, "type": "float"}}},
+            },
+            "nvfp4",
+        ),
         (
             {
                 "quant_method": "compressed-tensors",

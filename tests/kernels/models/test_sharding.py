@@ -7,8 +7,15 @@ from hypothesis import strategies as st
 from tierlab.kernels.base.errors import BadInput
 from tierlab.kernels.models.architecture import MLA, Attention
 from tierlab.kernels.models.kv import kv_bytes, kv_bytes_per_token, kv_groups, state_bytes
+from tierlab.kernels.models.linears import mixer_linears
 from tierlab.kernels.models.load import load_model, model_names
-from tierlab.kernels.models.weights import WEIGHTS, parameters, weight_bytes
+from tierlab.kernels.models.weights import (
+    WEIGHTS,
+    computed_in,
+    parameters,
+    stored_as,
+    weight_bytes,
+)
 
 RANKS = (1, 2, 4, 8)
 NAMES = sorted(model_names())
@@ -75,9 +82,25 @@ def test_mxfp4_stores_experts_and_nothing_else() -> None:
 
 
 def test_unknown_formats_are_refused() -> None:
-    with pytest.raises(BadInput, match="bf16, fp8, int4, mxfp4"):
+    with pytest.raises(BadInput, match="bf16, fp8, int4, mxfp4, nvfp4"):
         weight_bytes(load_model("Llama-3.1-8B"), "int3")
-    assert WEIGHTS == ("bf16", "fp8", "int4", "mxfp4")
+    assert WEIGHTS == ("bf16", "fp8", "int4", "mxfp4", "nvfp4")
+
+
+def test_nvfp4_has_a_scale_per_16_inputs_and_keeps_what_is_no_linear_layer() -> None:
+    model = load_model("Llama-3.1-8B")
+    matrix = 4096 * (6144 + 4096 + 3 * 14336)
+    kept = 2 * 128256 * 4096 + 65 * 4096
+    parts = 3 + 1 + 2 + 1
+    assert weight_bytes(model, "nvfp4") == 32 * (matrix * (1 / 2 + 1 / 16) + 4 * parts) + 2 * kept
+
+
+def test_nvfp4_leaves_mla_but_its_output_in_16_bits() -> None:
+    mixer, *_ = [layer.mixer for layer in load_model("DeepSeek-V3").layers]
+    said = {w.name: (stored_as(w, "nvfp4"), computed_in(w, "nvfp4"))
+            for w in mixer_linears(mixer, 7168, 8)}  # fmt: skip
+    assert said.pop("o") == ("fp4", "fp4")
+    assert set(said.values()) == {("bf16", "bf16")}
 
 
 @pytest.mark.parametrize(

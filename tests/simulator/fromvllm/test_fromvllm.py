@@ -217,6 +217,9 @@ def test_graphs(options, mode, sizes):
 def test_weights_are_what_the_checkpoint_holds():
     assert made("vllm serve openai/gpt-oss-120b").model.weights == "mxfp4"
     assert made("vllm serve deepseek-ai/DeepSeek-V3 -tp 8").model.weights == "fp8"
+    assert made("vllm serve nvidia/DeepSeek-V3-FP4 -tp 8").model.weights == "nvfp4"
+    asked = made("vllm serve Qwen/Qwen3-30B-A3B --quantization modelopt_fp4").model
+    assert (asked.name, asked.weights) == ("Qwen3-30B-A3B", "nvfp4")
 
 
 def test_dense_data_parallelism_is_replicas():
