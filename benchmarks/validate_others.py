@@ -27,9 +27,12 @@ from tierlab.hwmodels.time.silicon.others import read_others
 from tierlab.kernels.ops.routing import EVEN
 
 FRAMEWORKS = ("vllm", "trtllm", "sglang")
-ONLY = {"trtllm": ("mla_decode", "mla_prefill"), "sglang": ("grouped_gemm",)}
-"""What is read of the others where vLLM's tables lack it: these hold whole MLA modules, no kernels,
-and A100's no experts in 4 bits."""
+ONLY = {
+    "trtllm": ("mla_decode", "mla_prefill", "batched_gemm"),
+    "sglang": ("grouped_gemm", "mamba_decode"),
+}
+"""What is read of the others where vLLM's tables lack it: these hold whole MLA modules, no kernels;
+L40S's and A100's no products of heads, and A100's no experts in 4 bits nor linear attention."""
 
 
 def cells(said: Said, true: Floats) -> str:

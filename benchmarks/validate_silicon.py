@@ -20,6 +20,7 @@ installed, or unpacked into DIR. docs/results/silicon.md keeps the output.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime
 from dataclasses import asdict
 from itertools import pairwise
@@ -47,6 +48,7 @@ from tierlab.hwmodels.time.silicon.pooled import (
     leave_out,
 )
 from tierlab.hwmodels.time.silicon.registry import KERNELS
+from tierlab.kernels.base.errors import BadInput
 from tierlab.simulator.cli.calibrate_from import calibrate_from
 
 PLAIN = ("decode_attention", "prefill_attention", "gemm")
@@ -54,7 +56,8 @@ SMALL = ("elementwise", "top_k")
 """Kernels that only move rows: what quantising 16-bit rows to 8 bits takes stands for all; and
 selection."""
 MLA = ("mla_decode", "mla_prefill")
-"""Read of TensorRT-LLM: vLLM's tables hold whole MLA modules."""
+OTHERS = {"trtllm": (*MLA, "batched_gemm"), "sglang": ("grouped_gemm", "mamba_decode", "top_k")}
+"""Read of other frameworks where vLLM's tables lack it: these hold whole MLA modules."""
 TEACHERS = {"rtx_pro_6000_server": "RTX-PRO-6000"}
 """System of the package -> device, beside those with a calibration: see `_teaches`."""
 COUNTS = (50, 200, 1000, 40000)
@@ -203,14 +206,15 @@ def ship(tables: Path | None, folder: Path) -> None:
 
 
 def others(tables: Path | None, folder: Path) -> None:
-    plain = {*PLAIN, *MLA}
+    own = tuple(sorted(set(KERNELS) - {*PLAIN, *MLA}))
     for system, name in DEVICES.items():
         target = folder / f"{name.lower()}.json"
-        for framework, ops in (("vllm", tuple(set(KERNELS) - plain)), ("trtllm", MLA)):
-            calibrate_from(
-                "aiconfigurator", target, system=system, framework=framework, tables=tables,
-                ops=tuple(sorted(ops)), onto=target,
-            )  # fmt: skip
+        for framework, ops in {"vllm": own, **OTHERS}.items():
+            with contextlib.suppress(BadInput):  # nothing is lacking
+                calibrate_from(
+                    "aiconfigurator", target, system=system, framework=framework, tables=tables,
+                    ops=ops, onto=target, lacking=framework != "vllm",
+                )  # fmt: skip
 
 
 def main() -> None:

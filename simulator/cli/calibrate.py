@@ -34,6 +34,8 @@ Examples:
   tierlab calibrate --from vllm_rtx4090/ -o rtx-4090.json
   tierlab calibrate --from aiconfigurator --system h200_sxm --framework trtllm \\
       --op mla_decode --op mla_prefill --onto h200.json -o h200.json
+  tierlab calibrate --from aiconfigurator --system a100_sxm --framework sglang \\
+      --op grouped_gemm --onto a100.json --lacking -o a100.json
 """,
 )
 @click.option(
@@ -67,6 +69,10 @@ Examples:
     "--onto", type=click.Path(path_type=Path), metavar="FILE",
     help="Add to this calibration; what is fitted again replaces its own.",
 )  # fmt: skip
+@click.option(
+    "--lacking", is_flag=True,
+    help="With --onto: fit only operations and dtypes that FILE has no kernel of.",
+)  # fmt: skip
 @click.option("--hardware", metavar="H", help="Device of the catalogue, or path of a TOML.")
 @click.option(
     "--points", type=click.IntRange(min=0), default=40000, show_default=True,
@@ -90,6 +96,7 @@ def calibrate(
     tables: Path | None,
     ops: tuple[str, ...],
     onto: Path | None,
+    lacking: bool,
     hardware: str | None,
     points: int,
     output: Path,
@@ -121,6 +128,7 @@ def calibrate(
         tables=tables,
         ops=ops,
         onto=onto,
+        lacking=lacking,
         hardware=hardware,
         points=points,
     )
@@ -128,5 +136,5 @@ def calibrate(
 
 _DEVICE = ("quick", "files", "budget", "only", "skip")
 _PUBLIC = ("system", "framework", "version", "tables")
-_FROM = (*_PUBLIC, "ops", "onto", "points")
+_FROM = (*_PUBLIC, "ops", "onto", "lacking", "points")
 """Options of each way; those of `_PUBLIC` choose among public tables."""

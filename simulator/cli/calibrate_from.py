@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from tierlab.hwmodels.device import Gpu
     from tierlab.hwmodels.time.silicon.calibration import Calibration
-    from tierlab.hwmodels.time.silicon.measured import Measured
+    from tierlab.hwmodels.time.silicon.measured import KernelKey, Measured
 
 SOURCES = ("aiconfigurator",)
 
@@ -26,6 +26,7 @@ def calibrate_from(
     tables: Path | None = None,
     ops: tuple[str, ...] = (),
     onto: Path | None = None,
+    lacking: bool = False,
     hardware: str | None = None,
     points: int = 40000,
 ) -> None:
@@ -46,6 +47,8 @@ def calibrate_from(
         Kernel models to fit; none: all that the source has.
     onto
         A calibration to add to; what is fitted again replaces its own.
+    lacking
+        Fit only what it has no kernel of: an operation in a pair of dtypes.
     hardware
         Device of the catalogue; absent, the one that `system` is known to be.
     points
@@ -76,6 +79,8 @@ def calibrate_from(
     if not parts:
         raise BadInput("--op", f"the source has none of {', '.join(wanted)}", "another")
     known = base.kernels if base else ()
+    if lacking:
+        parts = _lacking(parts, onto, {_kind(k.key) for k in known})
     fitted = fit_all(parts, machine_of(gpu), Options(points=points), _say, known)
     if not fitted:
         raise BadInput("--from", "no fit converged", "another --framework or --version")
@@ -92,6 +97,23 @@ def _wanted(ops: tuple[str, ...]) -> list[str]:
     from tierlab.kernels.base.names import pick
 
     return [pick(op, {k: k for k in KERNELS}, "--op", "kernel model") for op in ops or KERNELS]
+
+
+def _kind(key: KernelKey) -> tuple[str, str, str, bool]:
+    return key.op, key.dtype, key.kv_dtype, key.windowed
+
+
+def _lacking(
+    parts: list[Measured], onto: Path | None, known: set[tuple[str, str, str, bool]]
+) -> list[Measured]:
+    from tierlab.kernels.base.errors import BadInput
+
+    if onto is None:
+        raise BadInput("--lacking", "without --onto", "a calibration to add to")
+    found = [p for p in parts if _kind(p.key) not in known]
+    if not found:
+        raise BadInput("--lacking", f"{onto} has kernels of all that is asked", "another --op")
+    return found
 
 
 def joined(base: Calibration, new: Calibration) -> Calibration:

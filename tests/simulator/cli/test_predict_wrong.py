@@ -116,6 +116,10 @@ CALIBRATE = {
     "another device": (("--from", "p", "--hardware", "H200"), "is of NVIDIA GeForce RTX 4090"),
     "nothing to fit": (("--from", "p", "--op", "all_reduce"), "has none of all_reduce"),
     "onto another": (("--from", "p", "--onto", "h200.json"), "not of 'RTX-4090'"),
+    "lacking of nothing": (("--from", "p", "--lacking"), "--lacking: without --onto"),
+    "nothing lacking": (
+        ("--from", "p", "--onto", "own.json", "--lacking"), "has kernels of all that is asked"
+    ),
     "device's option": (("--from", "t.csv", "--budget", "0"), "--budget: goes with --device only"),
     "source's option": (("--device", "cpu", "--op", "gemm"), "--op: goes with --from only"),
     "its default": (("--device", "cpu", "--framework", "vllm"), "--framework: goes with --from"),
@@ -130,6 +134,7 @@ def test_wrong_sources(case, refused, tmp_path):
     (tmp_path / "folder").mkdir()
     profile(tmp_path / "p")
     text = (SHIPPED / "rtx-4090.json").read_text(encoding="utf-8")
+    (tmp_path / "own.json").write_text(text)
     (tmp_path / "h200.json").write_text(changed(device="H200")(text))
     refused(expected, "calibrate", *words, "-o", "o.json")
 
