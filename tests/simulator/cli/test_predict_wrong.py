@@ -118,7 +118,8 @@ CALIBRATE = {
     "onto another": (("--from", "p", "--onto", "h200.json"), "not of 'RTX-4090'"),
     "lacking of nothing": (("--from", "p", "--lacking"), "--lacking: without --onto"),
     "nothing lacking": (
-        ("--from", "p", "--onto", "own.json", "--lacking"), "has kernels of all that is asked"
+        ("--from", "p", "--onto", "own.json", "--lacking"),
+        "has kernels of all that is asked",
     ),
     "device's option": (("--from", "t.csv", "--budget", "0"), "--budget: goes with --device only"),
     "source's option": (("--device", "cpu", "--op", "gemm"), "--op: goes with --from only"),
