@@ -133,16 +133,10 @@ class _Shape:
         )  # fmt: skip
 
     def sustained(self, seconds: Floats) -> Floats:
-        """Return the share of the clock at which arithmetic stays within the power limit.
-
-        Power is energy x rate, and both fall with the clock: energy as its square (voltage goes
-        with it), so the share is the cube root of the power that there is over what it would take.
-        """
+        """Return `sustained` of the products in some time."""
         machine = self.machine
         busy = 2.0 * self.m * self.n * self.k / seconds * (machine.peak("bf16") / self.flop_per_s)
-        joules = self.p["energy_pj"] * 1e-12 * (machine.peak_clock_hz * 1e-9) ** 2
-        share: Floats = np.minimum(np.cbrt(machine.tdp_w / (busy * joules)), 1.0)
-        return share
+        return sustained(machine, self.p, busy)
 
     def _tile(self, tile: tuple[int, int], split: bool) -> Tile:
         area = tile[0] * tile[1]
@@ -169,6 +163,22 @@ def _shape(ops: OpTable, machine: Machine, p: Values) -> _Shape:
 
 def _peak(machine: Machine, dtype: int) -> float:
     return machine.peak(DTYPES[dtype])
+
+
+def sustained(machine: Machine, p: Values, busy: Floats) -> Floats:
+    """Return the share of the clock at which arithmetic stays within the power limit, float64[n].
+
+    Power is energy x rate, and both fall with the clock: energy as its square (voltage goes with
+    it), so the share is the cube root of the power that there is over what it would take.
+
+    Parameters
+    ----------
+    busy
+        16-bit operations/s that would take as much, float64[n].
+    """
+    joules = p["energy_pj"] * 1e-12 * (machine.peak_clock_hz * 1e-9) ** 2
+    share: Floats = np.minimum(np.cbrt(machine.tdp_w / (busy * joules)), 1.0)
+    return share
 
 
 def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:

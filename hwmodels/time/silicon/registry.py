@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tierlab.hwmodels.time.silicon import flash4, nccl, own_reduce, unified
+from tierlab.hwmodels.time.silicon import (
+    flash4,
+    nccl,
+    own_reduce,
+    stored_gemm,
+    unified,
+)
 from tierlab.hwmodels.time.silicon.batched import BATCHED_GEMM
 from tierlab.hwmodels.time.silicon.collective import COLLECTIVES
 from tierlab.hwmodels.time.silicon.decode import DECODE
@@ -19,6 +25,7 @@ from tierlab.hwmodels.time.silicon.moe import GROUPED_GEMM
 from tierlab.hwmodels.time.silicon.named import Named
 from tierlab.hwmodels.time.silicon.prefill import PREFILL
 from tierlab.hwmodels.time.silicon.recurrent import RECURRENT_DECODE, RECURRENT_PREFILL
+from tierlab.hwmodels.time.silicon.stored_gemm import STORED_GEMM
 from tierlab.kernels.ops.table import OPS, OpTable
 
 _PLAIN = (
@@ -36,6 +43,7 @@ NAMED = (
     Named(unified.MARK, (unified.DECODE, unified.PREFILL)),
     Named(nccl.MARK, nccl.MODELS),
     Named(own_reduce.MARK, own_reduce.MODELS),
+    *(Named(mark, (STORED_GEMM,)) for mark in stored_gemm.MARKS.values()),
 )
 """Kernels that their name tells: no schedule of the operation's plain model is theirs."""
 VARIANTS = {
