@@ -46,6 +46,9 @@ NARROWEST = 32.0
 """Columns of the H100 table's narrowest products: nearly all of their time is quantising rows."""
 SHARE = 0.5
 """Of a row's time, what its product must at least take to count."""
+SLOWEST = 268.0 / 141.0
+"""How much longer the slowest kernel that is known takes for many rows: TFLOP/s on A100 of
+TensorRT-LLM's (m = 8,192), over those of vLLM's first Marlin (vllm-project/vllm PR 2497)."""
 SAME = {"int8": "fp8", "int4": "fp4"}
 """Stored dtype -> one that is widened alike and as wide (an assumption, 2026-11-22)."""
 
@@ -161,21 +164,18 @@ def weights_for_others(one: Fitted, wide: Fitted) -> Iterator[Fitted]:
     """Yield the constants of stored weights on other GPUs, for each dtype that is as wide.
 
     Their band has no second device to come from: it is that of 16-bit products on an architecture
-    that was left out, and beside it what the formula misses on the device that was fitted.
+    that was left out, and beside it what the formula misses on the device that was fitted; over
+    100 us it reaches to the slowest kernel.
     """
     launch_us = wide.parameters["launch_us"] + wide.parameters["miss_us"]
-    both = [
-        tuple(
-            float(np.exp(sign * np.hypot(np.log(a), np.log(b))))
-            for a, b in zip(getattr(one.bands, at), getattr(wide.bands, at), strict=True)
-        )
-        for sign, at in ((-1.0, "p10"), (1.0, "p90"))
-    ]
+    low = [-np.hypot(*np.log(pair)) for pair in zip(one.bands.p10, wide.bands.p10, strict=True)]
+    high = [np.hypot(*np.log(pair)) for pair in zip(one.bands.p90, wide.bands.p90, strict=True)]
+    high[-1] = max(high[-1], np.log(SLOWEST))
+    band = Bands(*(tuple(np.exp(side).tolist()) for side in (low, high)))
     source = f"{one.source}; launch and band of 16-bit products (assumption, 2026-11-22)"
     for stored in (one.key.kv_dtype, SAME[one.key.kv_dtype]):
         key = KernelKey("gemm", "bf16", stored, one.key.framework, SEVERAL, "pooled")
         parameters = {**one.parameters, "launch_us": round(launch_us, 4)}
-        band = Bands(*both)  # type: ignore[arg-type]
         yield replace(one, key=key, parameters=parameters, bands=band, source=source)
 
 
@@ -208,6 +208,11 @@ def add(folder: Path, name: str, new: list[Fitted]) -> None:
     load(path, str(path))
 
 
+def _plain(key: KernelKey) -> bool:
+    """Say whether weights are stored as they are multiplied."""
+    return key.kv_dtype in ("none", key.dtype)
+
+
 def _key(line: str) -> tuple[object, ...]:
     one = json.loads(line.rstrip(","))
     return tuple(one[field.name] for field in fields(KernelKey))
@@ -221,7 +226,7 @@ def main(tables: Path, folder: Path | None) -> None:
     device = "A100-80G"
     a100 = machine_of(load_system(device).gpu)
     shipped = load(SHIPPED / "datasheet.json", "the constants that ship").kernels
-    pooled = {k.key.dtype: k for k in shipped if k.key.op == "gemm" and k.key.version == SEVERAL}
+    pooled = {k.key.dtype: k for k in shipped if k.key.op == "gemm" and _plain(k.key)}
     parts = {
         f"{d}/{s}": table(tables, "a100_sxm", "trtllm", d, s)
         for d, s in (("bf16", "int8"), ("bf16", "int4"), ("int8", "int8"))
