@@ -73,35 +73,44 @@ def least_s(
     few_s
         float64[n]: what the kernel for few rows takes, infinite where it does not run.
     """
-    best, known = few_s.copy(), np.array(tiles, np.float64)
+    best, known = few_s.copy(), np.array([_tile(*sides, costs) for sides in tiles])
     each: Compiled = _each if plain(len(best)) else entered(_each, error_model="numpy")
     each(*(np.ascontiguousarray(c) for c in shape), costs, known, best)
     return best
 
 
+def _tile(rows: int, columns: int, c: Costs) -> tuple[float, ...]:
+    """Return a tile's sides, the time of a step of one wave, and of its ends; the step's bytes."""
+    area = rows * columns / 32768.0
+    multiply = 2.0 * rows * columns * c.sms / (c.flop_per_s * area**c.small)
+    step_s = STEP * (multiply + columns * c.widen_s)
+    line = STEP * (rows * c.operand + columns * c.stored)
+    return float(rows), float(columns), step_s, c.edge_s * area**0.5, line
+
+
 def _each(m: Floats, n: Floats, k: Floats, c: Costs, tiles: Floats, best: Floats) -> None:
     """Lower `best` to the time of the best tile and split, where it is less."""
     for i in range(len(m)):
+        read_s = n[i] * k[i] * c.stored / c.hbm
         for t in range(len(tiles)):
+            high, wide = np.ceil(m[i] / tiles[t, 0]), np.ceil(n[i] / tiles[t, 1])
             for s in range(1, c.splits + 1):
-                if s == 1 or k[i] % (s * STEP) == 0.0:
-                    found = _tile_s(m[i], n[i], k[i], c, tiles[t, 0], tiles[t, 1], s)
-                    best[i] = min(found, best[i])
+                if s > 1 and k[i] % (s * STEP) != 0.0:
+                    continue
+                steps = np.ceil(k[i] / (s * STEP))
+                found = _tile_s(high, wide * s, steps, read_s, c, tiles[t])
+                if s > 1:
+                    found += (s - 1.0) * c.reduce_s + m[i] * n[i] * 2.0 * s / c.l2
+                best[i] = min(found, best[i])
 
 
-def _tile_s(m: float, n: float, k: float, c: Costs, rows: float, columns: float, s: int) -> float:
-    """Return the time with one tile, split `s` ways over k, s."""
-    area = rows * columns / 32768.0
-    wide = np.ceil(n / columns) * s
-    exact = np.ceil(m / rows) * wide / c.sms
+def _tile_s(high: float, wide: float, steps: float, read_s: float, c: Costs, tile: Floats) -> float:
+    """Return the time of `high` by `wide` CTAs of some steps each, s: a 4-norm, and the steps."""
+    exact = high * wide / c.sms
     waves = exact + c.whole * (np.ceil(exact) - exact) if exact > 1.0 else 1.0
-    steps = np.ceil(k / (s * STEP))
-    per_k = 2.0 * rows * columns * c.sms / (c.flop_per_s * area**c.small) + columns * c.widen_s
-    compute = waves * (steps * STEP * per_k + c.edge_s * np.sqrt(area))
+    compute = waves * (steps * tile[2] + tile[3])
     few = c.hbm / (c.sm * min(wide, c.sms))
-    memory = n * k * c.stored / c.hbm * np.sqrt(np.sqrt(1.0 + few * few * few * few))
-    line = (rows * c.operand + columns * c.stored) * steps * STEP
-    stream = exact * c.sms * line / c.l2
-    a, b, d = compute * compute, memory * memory, stream * stream
-    total = np.sqrt(np.sqrt(a * a + b * b + d * d)) + steps * c.step_s
-    return float(total + (s - 1.0) * c.reduce_s + (s > 1) * m * n * 2.0 * s / c.l2)
+    stream = exact * c.sms * steps * tile[4] / c.l2
+    a, b, d, lag = compute * compute, read_s * read_s, stream * stream, few * few
+    total = np.sqrt(np.sqrt(a * a + b * b * (1.0 + lag * lag) + d * d))
+    return float(total + steps * c.step_s)
