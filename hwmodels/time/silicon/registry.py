@@ -25,7 +25,6 @@ from tierlab.hwmodels.time.silicon.moe import GROUPED_GEMM
 from tierlab.hwmodels.time.silicon.named import Named
 from tierlab.hwmodels.time.silicon.prefill import PREFILL
 from tierlab.hwmodels.time.silicon.recurrent import RECURRENT_DECODE, RECURRENT_PREFILL
-from tierlab.hwmodels.time.silicon.stored_gemm import STORED_GEMM
 from tierlab.kernels.ops.table import OPS, OpTable
 
 _PLAIN = (
@@ -43,7 +42,7 @@ NAMED = (
     Named(unified.MARK, (unified.DECODE, unified.PREFILL)),
     Named(nccl.MARK, nccl.MODELS),
     Named(own_reduce.MARK, own_reduce.MODELS),
-    *(Named(mark, (STORED_GEMM,)) for mark in stored_gemm.MARKS.values()),
+    *(Named(mark, (model,)) for mark, model in stored_gemm.MODELS.items()),
 )
 """Kernels that their name tells: no schedule of the operation's plain model is theirs."""
 VARIANTS = {

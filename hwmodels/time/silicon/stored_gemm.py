@@ -50,11 +50,9 @@ PARAMETERS: dict[str, Parameter] = {
     "hbm_eff": Parameter(0.9, 0.3, 1.05, "of the memory's bandwidth, 1"),
     "sm_gbs": Parameter(60.0, 5.0, 800.0, "what one SM draws from memory, GB/s"),
     "step_ns": Parameter(300.0, 5.0, 3000.0, "a step of the loop, whatever it multiplies, ns"),
-    "reduce_us": Parameter(
-        2.0, 0.05, 30.0, "one part of k after another adding up, us", only=(WEIGHT_ONLY,)
-    ),
+    "reduce_us": Parameter(2.0, 0.05, 30.0, "one part of k after another adding up, us"),
     "whole": Parameter(0.8, 0.01, 1.0, "how whole waves are, 1"),
-    "widen": Parameter(1.0, 0.01, 20.0, "widening a weight, operations", only=(WEIGHT_ONLY,)),
+    "widen": Parameter(1.0, 0.01, 20.0, "widening a weight, operations"),
     "few_ns": Parameter(2.0, 0.01, 30.0, "few rows: an element of k, ns"),
     "few_row": Parameter(0.1, 1e-3, 3.0, "what each further row adds to that and the ends, 1"),
     "few_edge_kc": Parameter(1.0, 1e-3, 100.0, "few rows: the ends of 64 columns, 1000 cycles"),
@@ -130,7 +128,10 @@ def features(
     return found
 
 
-STORED_GEMM = Kernel(
-    "gemm", (WEIGHT_ONLY, SMOOTH_QUANT), PARAMETERS, seconds, gemm.coordinates, features,
-    families=MARKS,
-)  # fmt: skip
+_OF_WEIGHTS = ("reduce_us", "widen")
+_OTHERS = {name: one for name, one in PARAMETERS.items() if name not in _OF_WEIGHTS}
+MODELS = {
+    MARKS[schedule]: Kernel("gemm", (schedule,), known, seconds, gemm.coordinates, features)
+    for schedule, known in ((WEIGHT_ONLY, PARAMETERS), (SMOOTH_QUANT, _OTHERS))
+}
+"""What a kernel's name holds -> its model."""

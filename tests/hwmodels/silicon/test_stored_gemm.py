@@ -12,12 +12,13 @@ from tierlab.hwmodels.time.silicon.machine import machine_of
 from tierlab.hwmodels.time.silicon.make import calibration_for, of_calibration, silicon
 from tierlab.hwmodels.time.silicon.measured import KernelKey, Measured
 from tierlab.hwmodels.time.silicon.registry import KERNELS, model_of, model_with
-from tierlab.hwmodels.time.silicon.stored_gemm import PARAMETERS, STORED_GEMM
+from tierlab.hwmodels.time.silicon.stored_gemm import MARKS, MODELS, PARAMETERS
 from tierlab.kernels.ops.table import OpTable
 
 WEIGHT_ONLY = "trt_flow_/weight_only_quant_matmul_L257/PLUGIN_V2_WeightOnlyQuantMatmul_0"
 SMOOTH_QUANT = "trt_flow_/smooth_quant_gemm_L96/PLUGIN_V2_SmoothQuantGemm_0"
 GPUS = ["A100-80G", "H200", "B200", "L40S", "RTX-4090"]
+MODEL = {schedule: MODELS[mark] for schedule, mark in MARKS.items()}
 START = {name: p.start for name, p in PARAMETERS.items()}
 
 
@@ -33,8 +34,9 @@ def grid(m=ROWS, n=(128, 1024, 4096, 14336), k=(128, 1024, 4096, 16384)):
 
 
 def seconds(name, schedule, dtype, stored, **at):
-    p = {n: START[n] for n in STORED_GEMM.of(schedule)}
-    return STORED_GEMM.seconds(OpTable.build("gemm", dtype, stored, **at), gpu(name), schedule, p)
+    p = {n: START[n] for n in MODEL[schedule].parameters}
+    ops = OpTable.build("gemm", dtype, stored, **at)
+    return MODEL[schedule].seconds(ops, gpu(name), schedule, p)
 
 
 KINDS = [("weight_only", "bf16", "int4"), ("weight_only", "bf16", "int8")]
@@ -129,12 +131,13 @@ def test_nothing_is_faster_than_memory_and_arithmetic(name, schedule, dtype, sto
 
 def test_widening_costs_a_tile_of_few_rows_most():
     """A weight is widened once for 16 rows or for 128: what it adds is shared by more."""
-    p = {n: START[n] for n in STORED_GEMM.of("weight_only")}
     added = []
     for m in (16.0, 8192.0):
         ops = OpTable.build("gemm", "bf16", "int4", m=[m], n=65536, k=4096)
         with_it, free = (
-            STORED_GEMM.seconds(ops, gpu("A100-80G"), "weight_only", {**p, "widen": w})[0]
+            MODEL["weight_only"].seconds(
+                ops, gpu("A100-80G"), "weight_only", {**START, "widen": w}
+            )[0]
             for w in (8.0, 0.01)
         )
         added.append(with_it / free)
@@ -143,10 +146,9 @@ def test_widening_costs_a_tile_of_few_rows_most():
 
 def test_k_is_split_in_whole_steps_alike():
     """448 inputs are 7 steps, and can be split 7 ways; 512 are 8, in 2 or 4: two steps long."""
-    p = {n: START[n] for n in STORED_GEMM.of("weight_only")}
-    slow = {**p, "step_ns": 3000.0, "reduce_us": 0.05, "few_ns": 30.0}
+    slow = {**START, "step_ns": 3000.0, "reduce_us": 0.05, "few_ns": 30.0}
     ops = OpTable.build("gemm", "bf16", "int8", m=64, n=128, k=[448, 512])
-    seven, four = STORED_GEMM.seconds(ops, gpu("A100-80G"), "weight_only", slow) - 4e-6
+    seven, four = MODEL["weight_only"].seconds(ops, gpu("A100-80G"), "weight_only", slow) - 4e-6
     assert 3.0e-6 < seven < 4.5e-6
     assert 6.0e-6 < four < 7.5e-6
 
@@ -164,12 +166,12 @@ def test_names_tell_the_schedule_and_a_fit_finds_it():
     machine = gpu("A100-80G")
     at = grid(n=(256, 1024, 4096, 12288, 16384), k=(256, 1024, 4096, 7168, 16384))
     ops = OpTable.build("gemm", "bf16", "int4", **at)
-    truth = {n: START[n] for n in STORED_GEMM.of("weight_only")} | {"launch_us": 6.0, "peak": 0.6}
-    true = STORED_GEMM.seconds(ops, machine, "weight_only", truth)
+    truth = START | {"launch_us": 6.0, "peak": 0.6}
+    true = MODEL["weight_only"].seconds(ops, machine, "weight_only", truth)
     noise = np.random.default_rng(0).normal(0.0, 0.01, len(true))
     key = KernelKey("gemm", "bf16", "int4", "trtllm", "1", WEIGHT_ONLY.lower())
     part = Measured(key, "synthetic", ops, true * np.exp(noise))
-    assert model_of(part, machine) is STORED_GEMM
+    assert model_of(part, machine) is MODEL["weight_only"]
     found = fit(part, machine, Options(trees=False))
     assert found.schedule == "weight_only"
     assert np.median(np.abs(found.formula_s(ops, machine) / true - 1.0)) < 0.01
@@ -231,5 +233,5 @@ def test_published_marlin_times_are_in_the_band(name, n, k, published_us):
 
 
 def test_models_are_found_by_their_schedule():
-    for schedule in STORED_GEMM.schedules:
-        assert model_with("gemm", schedule) is STORED_GEMM
+    for schedule, model in MODEL.items():
+        assert model_with("gemm", schedule) is model
