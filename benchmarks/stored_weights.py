@@ -46,6 +46,9 @@ NARROWEST = 32.0
 """Columns of the H100 table's narrowest products: nearly all of their time is quantising rows."""
 SHARE = 0.5
 """Of a row's time, what its product must at least take to count."""
+FASTEST = 0.6
+"""Of the time: kernels of Hopper's own instructions, such as Machete, have no public table; they do
+twice the arithmetic of the others (an assumption, 2026-11-22)."""
 SLOWEST = 268.0 / 141.0
 """How much longer the slowest kernel that is known takes for many rows: TFLOP/s on A100 of
 TensorRT-LLM's (m = 8,192), over those of vLLM's first Marlin (vllm-project/vllm PR 2497)."""
@@ -165,12 +168,12 @@ def weights_for_others(one: Fitted, wide: Fitted) -> Iterator[Fitted]:
 
     Their band has no second device to come from: it is that of 16-bit products on an architecture
     that was left out, and beside it what the formula misses on the device that was fitted; over
-    100 us it reaches to the slowest kernel.
+    100 us it reaches to the slowest kernel and to the fastest that may be.
     """
     launch_us = wide.parameters["launch_us"] + wide.parameters["miss_us"]
     low = [-np.hypot(*np.log(pair)) for pair in zip(one.bands.p10, wide.bands.p10, strict=True)]
     high = [np.hypot(*np.log(pair)) for pair in zip(one.bands.p90, wide.bands.p90, strict=True)]
-    high[-1] = max(high[-1], np.log(SLOWEST))
+    low[-1], high[-1] = min(low[-1], np.log(FASTEST)), max(high[-1], np.log(SLOWEST))
     band = Bands(*(tuple(np.exp(side).tolist()) for side in (low, high)))
     source = f"{one.source}; launch and band of 16-bit products (assumption, 2026-11-22)"
     for stored in (one.key.kv_dtype, SAME[one.key.kv_dtype]):

@@ -36,6 +36,14 @@ SPLITS = {WEIGHT_ONLY: 7, SMOOTH_QUANT: 1}
 """Parts of k, at most (``SPLIT_K_LIMIT``; 8-bit products are never split, as their times show)."""
 MOST_FEW = {WEIGHT_ONLY: 15.0, SMOOTH_QUANT: 4.0}
 """Rows that the kernel without tensor cores takes, at most."""
+WARP = 2048.0
+"""16-bit operations of an SM a cycle by a warp's instruction (``mma.sync``), at most.
+
+Weights are widened into registers, which only these take. Hopper's instructions of four warps do
+twice as many, and Blackwell's four times. Marlin's experts in the public tables (16,384 tokens, 8
+of 384 experts; tiles of 64 rows counted whole) run at 0.84 of this on H100 and H200 and at 0.80 on
+B200, which is 0.42 and 0.20 of their peaks, and at 0.89 of the L40S's peak, which is less.
+"""
 LANES = 64.0
 """Integer operations of an SM a cycle."""
 _BLOCK = 64.0
@@ -99,12 +107,19 @@ def _few(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
 def _costs(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Costs:
     dtype, clock_hz = ops.dtype[0], machine.clock_hz
     return Costs(
-        machine.sms, p["peak"] * machine.peak(DTYPES[dtype]),
+        machine.sms, p["peak"] * _flop_per_s(machine, DTYPES[dtype], schedule),
         p["hbm_eff"] * machine.bytes_per_s, p["sm_gbs"] * 1e9, p["l2_speed"] * machine.bytes_per_s,
         float(DTYPE_BYTES[dtype]), float(weight_bytes(ops)[0]),
         p.get("widen", 0.0) / (LANES * clock_hz), p["small"], p["tile_kc"] * 1e3 / clock_hz,
         p["step_ns"] * 1e-9, p.get("reduce_us", 0.0) * 1e-6, p["whole"], SPLITS[schedule],
     )  # fmt: skip
+
+
+def _flop_per_s(machine: Machine, dtype: str, schedule: str) -> float:
+    peak = machine.peak(dtype)
+    if schedule == SMOOTH_QUANT:
+        return peak
+    return min(peak, WARP * machine.sms * machine.peak_clock_hz)
 
 
 def features(

@@ -144,6 +144,14 @@ def test_widening_costs_a_tile_of_few_rows_most():
     assert added[0] > 1.2 * added[1] > 1.2
 
 
+@pytest.mark.parametrize(("name", "share"), [("A100-80G", 1.0), ("H200", 0.5), ("B200", 0.25)])
+def test_weights_in_registers_are_multiplied_by_instructions_of_a_warp(name, share):
+    at = {"m": 16384.0, "n": 16384.0, "k": 16384.0}
+    least = 2.0 * at["m"] * at["n"] * at["k"] / gpu(name).peak("bf16") / START["peak"]
+    took = seconds(name, "weight_only", "bf16", "int4", **at)[0]
+    assert 1.0 < took / (least / share) < 1.7
+
+
 def test_k_is_split_in_whole_steps_alike():
     """448 inputs are 7 steps, and can be split 7 ways; 512 are 8, in 2 or 4: two steps long."""
     slow = {**START, "step_ns": 3000.0, "reduce_us": 0.05, "few_ns": 30.0}
