@@ -50,8 +50,9 @@ FASTEST = 0.6
 """Of the time: kernels of Hopper's own instructions, such as Machete, have no public table; they do
 twice the arithmetic of the others (an assumption, 2026-11-22)."""
 SLOWEST = 268.0 / 141.0
-"""How much longer the slowest kernel that is known takes for many rows: TFLOP/s on A100 of
-TensorRT-LLM's (m = 8,192), over those of vLLM's first Marlin (vllm-project/vllm PR 2497)."""
+"""How much longer the slowest kernel that is known takes for many rows: TFLOP/s of TensorRT-LLM's
+on A100 (m = 8,192), over those of vLLM's first Marlin (vllm-project/vllm PR 2497: no GPU is named,
+but its 16-bit products ran at 231 TFLOP/s, as an A100's do)."""
 SAME = {"int8": "fp8", "int4": "fp4"}
 """Stored dtype -> one that is widened alike and as wide (an assumption, 2026-11-22)."""
 

@@ -46,8 +46,8 @@ DEVICES = {
 PROFILED = "trt_flow_"
 """Kernels of the collector's TensorRT engines, each shape run once between two events."""
 EVENTS_S = 4.7e-6
-"""What the events add to a run, s: the least of those times on A100, 7.17 us, less the least of a
-16-bit product timed by CUDA graph on it, 2.45 us (m = 128, n = k = 128; vLLM's table)."""
+"""What the events add to a run, s: the least of those times on A100, 7.17 us, less the least of
+vLLM's table of 16-bit products by CUDA graph on it, 2.45 us (an assumption, 2026-11-22)."""
 
 
 def tables_root(root: Path | None = None) -> Path:
