@@ -11,7 +11,7 @@ keeps the output.
 
 Where the constants come from: int8 products take those of vLLM's fp8 products, which are of the
 same sources (``cutlass_scaled_mm``), move as many bytes and run at the same rate of arithmetic.
-Stored weights take A100's, of TensorRT-LLM, with the launch of the pooled 16-bit products.
+Stored weights take A100's, of TensorRT-LLM, with the launch and the L2 of the pooled 16-bit ones.
 """
 
 from __future__ import annotations
@@ -169,17 +169,19 @@ def weights_for_others(one: Fitted, wide: Fitted) -> Iterator[Fitted]:
 
     Their band has no second device to come from: it is that of 16-bit products on an architecture
     that was left out, and beside it what the formula misses on the device that was fitted; over
-    100 us it reaches to the slowest kernel and to the fastest that may be.
+    100 us it reaches to the slowest kernel and to the fastest that may be. L2's bandwidth is that
+    of 16-bit products, too: beside its memory the A100's is too slow for others.
     """
     launch_us = wide.parameters["launch_us"] + wide.parameters["miss_us"]
     low = [-np.hypot(*np.log(pair)) for pair in zip(one.bands.p10, wide.bands.p10, strict=True)]
     high = [np.hypot(*np.log(pair)) for pair in zip(one.bands.p90, wide.bands.p90, strict=True)]
     low[-1], high[-1] = min(low[-1], np.log(FASTEST)), max(high[-1], np.log(SLOWEST))
     band = Bands(*(tuple(np.exp(side).tolist()) for side in (low, high)))
-    source = f"{one.source}; launch and band of 16-bit products (assumption, 2026-11-22)"
+    source = f"{one.source}; launch, L2 and band of 16-bit ones (assumption, 2026-11-22)"
     for stored in (one.key.kv_dtype, SAME[one.key.kv_dtype]):
         key = KernelKey("gemm", "bf16", stored, one.key.framework, SEVERAL, "pooled")
-        parameters = {**one.parameters, "launch_us": round(launch_us, 4)}
+        taken = {"launch_us": round(launch_us, 4), "l2_speed": wide.parameters["l2_speed"]}
+        parameters = {**one.parameters, **taken}
         yield replace(one, key=key, parameters=parameters, bands=band, source=source)
 
 
