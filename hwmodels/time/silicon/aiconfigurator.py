@@ -23,9 +23,15 @@ if TYPE_CHECKING:
 PACKAGE = "aiconfigurator_core"
 DTYPES = {
     "bfloat16": "bf16", "float16": "fp16", "fp8": "fp8", "fp8_block": "fp8",
-    "int8_wo": "int8", "int4_wo": "int4", "nvfp4": "fp4",
+    "int8_wo": "int8", "int4_wo": "int4", "nvfp4": "fp4", "sq": "int8",
 }  # fmt: skip
-"""Their name -> ours. A dtype that ends in ``_wo`` stores weights that are widened."""
+"""Their name -> ours. A dtype that ends in ``_wo`` stores weights that are widened; ``sq`` is
+SmoothQuant, 8-bit inputs and weights."""
+NARROW = {"sglang": ["int8_wo"]}
+"""Framework -> what its table calls weight-only and its collector multiplied in 8 bits.
+
+That of SGLang 0.5.6 rounded each row of the input, in passes of PyTorch, and then called
+``int8_scaled_mm`` (collector/sglang/collect_gemm.py of ai-dynamo/aiconfigurator)."""
 FILES = {
     "decode_attention": ("attention", "generation_attention_perf.parquet"),
     "prefill_attention": ("attention", "context_attention_perf.parquet"),
@@ -36,6 +42,12 @@ DEVICES = {
     "l40s": "L40S",
 }  # fmt: skip
 """System of the package -> device of the catalogue."""
+
+PROFILED = "trt_flow_"
+"""Kernels of the collector's TensorRT engines, each shape run once between two events."""
+EVENTS_S = 4.7e-6
+"""What the events add to a run, s: the least of those times on A100, 7.17 us, less the least of
+vLLM's table of 16-bit products by CUDA graph on it, 2.45 us (an assumption, 2026-11-22)."""
 
 
 def tables_root(root: Path | None = None) -> Path:
@@ -73,7 +85,8 @@ def read_system(
     system, framework
         Folder names of the package: ``h200_sxm``, ``vllm``.
     version
-        Of the framework; absent, the newest of each table.
+        Of the framework; absent, the newest of each table, and of products the newest that has a
+        pair of dtypes.
     root
         See `tables_root`.
 
@@ -89,9 +102,7 @@ def read_system(
         folder = base / system / kind
         if folder.is_dir():
             _known("--framework", framework, folder)
-            chosen = newest(folder / framework, version, name)
-            if chosen is not None:
-                parts += _split(op, chosen / name, framework)
+            parts += _newest_parts(op, folder / framework, version, name)
     if not parts:
         raise BadInput("--version", f"{version!r} has no tables", "a version of the package")
     return parts
@@ -103,12 +114,30 @@ def _known(option: str, name: str, folder: Path) -> None:
         raise BadInput(option, f"no tables of {name!r} in {folder.name}", near(name, names))
 
 
+def _newest_parts(op: str, folder: Path, version: str | None, name: str) -> list[Measured]:
+    chosen = newest(folder, version, name)
+    if chosen is None:
+        return []
+    parts = _split(op, chosen / name, folder.name)
+    if op != "gemm" or version is not None:
+        return parts
+    for older in _by_age(folder, name)[1:]:
+        known = {(p.key.dtype, p.key.kv_dtype) for p in parts}
+        found = _split(op, older / name, folder.name)
+        parts += [p for p in found if (p.key.dtype, p.key.kv_dtype) not in known]
+    return parts
+
+
 def newest(folder: Path, version: str | None, name: str) -> Path | None:
     """Return the folder of a table's newest version, or of the one asked for; None without."""
+    found = _by_age(folder, name)
+    return next((p for p in found if version in (None, p.name)), None)
+
+
+def _by_age(folder: Path, name: str) -> list[Path]:
+    """Return the folders that hold a table, the newest version first."""
     found = [p.parent for p in folder.glob(f"*/{name}")]
-    if version is not None:
-        return next((p for p in found if p.name == version), None)
-    return max(found, key=lambda p: _numbers(p.name), default=None)
+    return sorted(found, key=lambda p: _numbers(p.name), reverse=True)
 
 
 def _numbers(version: str) -> tuple[int, ...]:
@@ -118,7 +147,7 @@ def _numbers(version: str) -> tuple[int, ...]:
 def _split(op: str, path: Path, framework: str) -> list[Measured]:
     import polars as pl
 
-    frame = _shape(op, pl.read_parquet(path))
+    frame = _shape(op, pl.read_parquet(path), NARROW.get(framework, []))
     version, source = path.parent.name, f"{PACKAGE}: {'/'.join(path.parts[-5:])}"
     parts = []
     for (dtype, kv, kernel, windowed), rows in frame.group_by(
@@ -130,15 +159,15 @@ def _split(op: str, path: Path, framework: str) -> list[Measured]:
     return parts
 
 
-def _shape(op: str, d: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows whose dtypes we know, with our names."""
+def _shape(op: str, d: pl.DataFrame, narrow: list[str]) -> pl.DataFrame:
+    """Return the rows whose dtypes we know, with our names; `narrow` ones are not widened."""
     import polars as pl
 
     d = d.filter(pl.col("latency") > 0)
     if op == "gemm":
         d = d.filter(pl.col("gemm_dtype").is_in(list(DTYPES)))
         stored = pl.col("gemm_dtype").replace_strict(DTYPES)
-        wide = pl.col("gemm_dtype").str.ends_with("_wo")
+        wide = pl.col("gemm_dtype").str.ends_with("_wo") & ~pl.col("gemm_dtype").is_in(narrow)
         return d.with_columns(
             _dtype=pl.when(wide).then(pl.lit("bf16")).otherwise(stored),
             _kv=stored, _windowed=pl.lit(value=False),
@@ -171,4 +200,7 @@ def _measured(key: KernelKey, source: str, d: pl.DataFrame) -> Measured:
             "window": column("window_size"),
         }
     ops = OpTable.build(key.op, key.dtype, key.kv_dtype, **shape)
-    return Measured(key, source, ops, column("latency") * 1e-3)
+    seconds = column("latency") * 1e-3
+    if not key.kernel.startswith(PROFILED):
+        return Measured(key, source, ops, seconds)
+    return Measured(key, f"{source}, less {EVENTS_S * 1e6:g} us a row", ops, seconds - EVENTS_S)

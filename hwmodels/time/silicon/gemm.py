@@ -132,18 +132,6 @@ class _Shape:
             float(self.stored[row]), p["whole"], p["step_ns"] * 1e-9, p["reduce_us"] * 1e-6,
         )  # fmt: skip
 
-    def sustained(self, seconds: Floats) -> Floats:
-        """Return the share of the clock at which arithmetic stays within the power limit.
-
-        Power is energy x rate, and both fall with the clock: energy as its square (voltage goes
-        with it), so the share is the cube root of the power that there is over what it would take.
-        """
-        machine = self.machine
-        busy = 2.0 * self.m * self.n * self.k / seconds * (machine.peak("bf16") / self.flop_per_s)
-        joules = self.p["energy_pj"] * 1e-12 * (machine.peak_clock_hz * 1e-9) ** 2
-        share: Floats = np.minimum(np.cbrt(machine.tdp_w / (busy * joules)), 1.0)
-        return share
-
     def _tile(self, tile: tuple[int, int], split: bool) -> Tile:
         area = tile[0] * tile[1]
         narrow = min(1.0, tile[1] / 128.0) ** self.p["narrow"]
@@ -171,12 +159,37 @@ def _peak(machine: Machine, dtype: int) -> float:
     return machine.peak(DTYPES[dtype])
 
 
+def throttled(
+    seconds: Floats, operations: Floats, heavier: Floats | float, machine: Machine, p: Values
+) -> Floats:
+    """Return times at the clock that keeps arithmetic within the power limit, s, float64[n].
+
+    Power is energy x rate, and both fall with the clock: energy as its square (voltage goes with
+    it), so the clock's share is the cube root of the power that there is over what it would take.
+
+    Parameters
+    ----------
+    seconds
+        Times at the full clock, s, float64[n].
+    operations, heavier
+        How many, float64[n], and the power of one, of a 16-bit one's.
+    machine, p
+        The machine; ``energy_pj`` and ``heat_ms``.
+    """
+    joules = p["energy_pj"] * 1e-12 * (machine.peak_clock_hz * 1e-9) ** 2
+    busy = operations / seconds * heavier
+    share = np.minimum(np.cbrt(machine.tdp_w / (busy * joules)), 1.0)
+    slower = 1.0 / share - 1.0
+    total: Floats = seconds * (1.0 + slower * (1.0 - np.exp(-seconds / (p["heat_ms"] * 1e-3))))
+    return total
+
+
 def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
     """Return the time of each call, float64[n]."""
     shape = _shape(ops, machine, p)
     best = _SCHEDULES[schedule](shape)
-    slower = 1.0 / shape.sustained(best) - 1.0
-    best = best * (1.0 + slower * (1.0 - np.exp(-best / (p["heat_ms"] * 1e-3))))
+    work, heavier = 2.0 * shape.m * shape.n * shape.k, machine.peak("bf16") / shape.flop_per_s
+    best = throttled(best, work, heavier, machine, p)
     ends = shape.m * (shape.k * shape.operand + shape.n * 2.0)
     odd = (shape.m % 8 != 0) & (shape.operand < 2.0)
     best = best + odd * ends * (p["odd"] / machine.bytes_per_s)

@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tierlab.hwmodels.time.silicon import flash4, nccl, own_reduce, unified
+from tierlab.hwmodels.time.silicon import (
+    flash4,
+    nccl,
+    own_reduce,
+    stored_gemm,
+    unified,
+)
 from tierlab.hwmodels.time.silicon.backward import BACKWARD
 from tierlab.hwmodels.time.silicon.batched import BATCHED_GEMM
 from tierlab.hwmodels.time.silicon.collective import COLLECTIVES
@@ -40,6 +46,7 @@ NAMED = (
     Named(unified.MARK, (unified.DECODE, unified.PREFILL)),
     Named(nccl.MARK, nccl.MODELS),
     Named(own_reduce.MARK, own_reduce.MODELS),
+    *(Named(mark, (model,)) for mark, model in stored_gemm.MODELS.items()),
 )
 """Kernels that their name tells: no schedule of the operation's plain model is theirs."""
 VARIANTS = {

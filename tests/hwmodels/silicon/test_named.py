@@ -89,8 +89,11 @@ def test_a_named_model_is_fitted_and_read_back(mark, kernel, machine, tmp_path):
     axes = {"batch": 2.0 ** np.arange(0, 10, 2), "q_len": [16.0], "kv_len": [64.0, 512.0, 4096.0]}
     if kernel.op == "decode_attention":
         axes["q_len"] = [1.0]
-    mesh = np.meshgrid(*(axes | heads).values(), indexing="ij")
-    columns = {n: a.ravel() for n, a in zip(axes | heads, mesh, strict=True)} | {"kv_heads": 1.0}
+    axes |= heads
+    if kernel.op == "gemm":
+        axes = {c: 2.0 ** np.arange(low, 15, 3) for c, low in (("m", 0), ("n", 8), ("k", 8))}
+    mesh = np.meshgrid(*axes.values(), indexing="ij")
+    columns = {n: a.ravel() for n, a in zip(axes, mesh, strict=True)} | {"kv_heads": 1.0}
     ops = OpTable.build(kernel.op, "bf16", "bf16", **columns)
     p = {name: value.start for name, value in kernel.parameters.items()}
     p |= {"launch_us": p["launch_us"] * 1.5}
