@@ -12,9 +12,10 @@ from L2 where a layer's weights stay there between calls. The schedules:
   FlashInfer's CUTLASS on Hopper (8 experts of 14,336: 2.2 ms with 64 rows each, 0.96 ms with 128);
 - ``triton``, ``triton14``, ``blocked``, ``marlin``: as ``layer``, with vLLM's tiles (`moe_tiles`);
 - ``marlin_whole``, ``trtllm``, ``swizzled``: likewise, of MXFP4 weights that are padded;
-- ``trtllm_nvfp4``, ``trtllm_mxfp8``: likewise, of tokens that are quantised first. A matrix that L2
-  does not hold is read for each tile of its expert's rows (B200, 8 experts of 16,384 on 6,144: 211
-  us with a tile of 8 rows each, 341 us with two).
+- ``trtllm_least``: as ``trtllm``, untuned: of the heights that are offered the least. A matrix that
+  L2 does not hold is read for each tile of its expert's rows (B200, 8 experts of 16,384 on 6,144:
+  211 us with a tile of 8 rows each, 341 us with two);
+- ``trtllm_nvfp4``, ``trtllm_mxfp8``: likewise, of tokens that are quantised first and padded.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from tierlab.hwmodels.time.silicon.machine import Machine
 from tierlab.hwmodels.time.silicon.moe_dealt import dealt, read
 from tierlab.hwmodels.time.silicon.moe_features import features
 from tierlab.hwmodels.time.silicon.moe_layer import ALIGNED, ALONE, layer
-from tierlab.hwmodels.time.silicon.moe_tiles import FAMILIES, HEIGHTS, MARKS, QUANTISED, VLLM
+from tierlab.hwmodels.time.silicon.moe_tiles import FAMILIES, HEIGHTS, MARKS, UNTUNED, VLLM
 from tierlab.hwmodels.time.silicon.once import once
 from tierlab.hwmodels.time.silicon.tiles import STEP
 from tierlab.kernels.ops.gemm import output_bytes, weight_bytes
@@ -62,8 +63,8 @@ PARAMETERS: dict[str, Parameter] = {
     "step_ns": Parameter(100.0, 5.0, 5000.0, "the least that a step of the loop takes, ns"),
     "odd": Parameter(0.5, 1e-3, 10.0, "how much longer with sizes in no multiple of 16, 1"),
     "between": Parameter(1.5, 0.02, 30.0, "traffic of rows between the products, 1"),
-    "tokens": Parameter(1.0, 0.02, 30.0, "traffic of the tokens' own rows, 1", only=QUANTISED),
-    "copied": Parameter(1.0, 1e-3, 30.0, "more of it where rows are padded, 1", only=QUANTISED),
+    "tokens": Parameter(1.0, 0.02, 30.0, "traffic of the tokens' own rows, 1", only=UNTUNED),
+    "copied": Parameter(1.0, 1e-3, 30.0, "more of it where rows are padded, 1", only=UNTUNED),
     "power": Parameter(2.5, 1.02, 9.0, "how well memory and arithmetic overlap: a norm, 1"),
 }
 
@@ -104,7 +105,7 @@ class _Batch:
         busy_s = self.product_s(of.inner * (1.0 + of.gates), of.outer)
         if self.schedule not in ALONE:
             busy_s = busy_s + self.product_s(of.outer, of.inner)
-        if self.schedule in QUANTISED:
+        if self.schedule in UNTUNED:
             busy_s = busy_s + self.tokens_s()
         total: Floats = (busy_s * odd + routing_s + start_s) * of.share
         return total
@@ -132,7 +133,7 @@ class _Batch:
         compute_s = waves * (arithmetic_s + p["tile_us"] * 1e-6)
         moved = self.routed * (k * self.wide + n * output_bytes(self.ops))
         weights = self.read * n * k * self.stored * self.miss
-        if self.schedule in QUANTISED:
+        if self.schedule in UNTUNED:
             weights = weights * self.times_read(n * k * self.stored)
         drawn = np.minimum(count, machine.sms) * p["sm_gbs"] * 1e9
         memory_s = (weights + moved) / soft_min(p["hbm_eff"] * machine.bytes_per_s, drawn)

@@ -42,6 +42,7 @@ WHOLE = {
     "swizzled": (128.0, 1.0),
     "marlin_whole": (128.0, 256.0),
     "trtllm": (256.0, 256.0),
+    "trtllm_least": (256.0, 256.0),
     "trtllm_nvfp4": (16.0, 256.0),
     "trtllm_mxfp8": (256.0, 256.0),
 }

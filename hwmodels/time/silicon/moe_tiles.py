@@ -61,6 +61,7 @@ FAMILIES = {
     "marlin": "marlin",
     "marlin_whole": "marlin",
     "trtllm": "trtllm",
+    "trtllm_least": "trtllm",
     "swizzled": "oaitriton",
     ALIGNED: "cutlass",
     "layer": "cutlass",
@@ -72,13 +73,14 @@ BY_MEAN = {
     "marlin": MARLIN,
     "marlin_whole": MARLIN,
     "trtllm": TRTLLM,
+    "trtllm_least": LEAST,
     "trtllm_nvfp4": LEAST,
     "trtllm_mxfp8": LEAST,
     "swizzled": ROWS,
 }
 """Schedule -> heights by the rows that an expert gets in the mean."""
-QUANTISED = ("trtllm_nvfp4", "trtllm_mxfp8")
-"""Schedules that quantise tokens before the first product."""
+UNTUNED = ("trtllm_least", "trtllm_nvfp4", "trtllm_mxfp8")
+"""Schedules of the least height, which pass tokens once more before the first product."""
 VLLM = (*TUNED, *BY_MEAN)
 """Schedules whose tiles are known."""
 _BITS = 24

@@ -12,12 +12,12 @@ from tierlab.hwmodels.time.silicon.make import silicon
 from tierlab.hwmodels.time.silicon.measured import KernelKey, Measured
 from tierlab.hwmodels.time.silicon.moe import GROUPED_GEMM
 from tierlab.hwmodels.time.silicon.moe_layer import layer_of
-from tierlab.hwmodels.time.silicon.moe_tiles import QUANTISED, tiles
+from tierlab.hwmodels.time.silicon.moe_tiles import UNTUNED, tiles
 from tierlab.hwmodels.time.silicon.others import moe
 from tierlab.kernels.ops.table import OpTable
 
 START = {name: p.start for name, p in GROUPED_GEMM.parameters.items()}
-NVFP4, MXFP8 = QUANTISED
+LEAST, NVFP4, MXFP8 = UNTUNED
 ROW = {
     "moe_dtype": "nvfp4", "moe_ep_size": 1, "moe_tp_size": 1, "distribution": "balanced",
     "kernel_source": "x", "hidden_size": 4096, "inter_size": 1536, "num_tokens": 64, "topk": 8,
@@ -81,7 +81,7 @@ def test_sglangs_deepseek_v3_reads_all_its_experts():
     assert [p.kernel for p in parts] == ["sglang_marlin_moe"]
 
 
-@pytest.mark.parametrize("schedule", QUANTISED)
+@pytest.mark.parametrize("schedule", UNTUNED)
 @pytest.mark.parametrize(
     ("tokens", "height"), [(1, 8), (256, 8), (257, 16), (512, 16), (2048, 64), (2049, 128)]
 )
@@ -93,9 +93,9 @@ def test_untuned_kernels_take_half_the_next_power_of_2(schedule, tokens, height,
 
 @pytest.mark.parametrize(
     ("kernel", "tried"),
-    [("vllm_compressedtensorsw4a4nvfp4moe_flashinfer_trtllm_trtllmnvfp4", {"trtllm", NVFP4}),
-     ("vllm_mxfp4moe_flashinfer_trtllm_mxfp4_mxfp8_trtllm", {"trtllm", MXFP8}),
-     ("vllm_gptossmxfp4moe_flashinfer_trtllm_mxfp4_bf16_trtllm", {"trtllm"}),
+    [("vllm_compressedtensorsw4a4nvfp4moe_flashinfer_trtllm_trtllmnvfp4", {"trtllm", LEAST, NVFP4}),
+     ("vllm_mxfp4moe_flashinfer_trtllm_mxfp4_mxfp8_trtllm", {"trtllm", LEAST, MXFP8}),
+     ("vllm_gptossmxfp4moe_flashinfer_trtllm_mxfp4_bf16_trtllm", {"trtllm", LEAST}),
      ("vllm_compressedtensorsw4a4nvfp4moe_flashinfer_cutlass", {"aligned", "layer"})],
 )  # fmt: skip
 def test_names_tell_the_schedules_that_quantise(kernel, tried, machine):
@@ -118,7 +118,7 @@ def test_widths_are_padded_to_what_a_kernel_takes(schedule, gates, inner, wide):
     assert of.outer.tolist() == [4096 if gates else 2816] * 2
 
 
-@pytest.mark.parametrize("schedule", QUANTISED)
+@pytest.mark.parametrize("schedule", UNTUNED)
 def test_shares_add_up_and_more_tokens_take_longer(schedule, machine):
     times = seconds(products([1, 64, 4096, 16384]), machine, schedule)
     np.testing.assert_allclose(times[:4], 2.0 * times[4:])
