@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tierlab.hwmodels.time.roofline import Roofline
 from tierlab.hwmodels.time.silicon import backward, engines
 from tierlab.hwmodels.time.silicon.calibration import ANY_DEVICE, Calibration
 from tierlab.hwmodels.time.silicon.fitted import Fitted, Predicted
@@ -203,9 +204,19 @@ class Silicon:
             found = fitted.predict(first, self._machine, bands=bands)
             found = Predicted(*(v[run] for v in found))
         out.seconds[rows], out.extrapolated[rows] = found.seconds, found.beyond
-        out.p10[rows], out.p90[rows] = found.p10, found.p90
+        out.p10[rows], out.p90[rows] = self._above_least(g, mine, found, bands), found.p90
         out.source[rows] = self._sources[g]
         out.bias_group[rows] = BIAS_GROUP + g
+
+    def _above_least(self, g: int, ops: OpTable, found: Predicted, bands: bool) -> Floats:
+        """Return p10 of products, but by constants of other GPUs no less than this one's limits."""
+        other = self._fallback
+        if not (bands and self._sources[g] == DATASHEET and _MULTIPLIES[ops.op[0]]):
+            return found.p10
+        if not isinstance(other, Roofline):
+            return found.p10
+        no_less: Floats = np.clip(other.least_s(ops), found.p10, found.seconds)
+        return no_less
 
 
 def _code(op: int, dtype: int, kv: int, windowed: bool, variant: bool) -> int:
