@@ -129,7 +129,7 @@ class Roofline:
             A collective, and the device has no link to peers.
         """
         self._refuse_lonely(ops)
-        code = (ops.op.astype(np.intp) * len(DTYPES) + ops.dtype) * len(DTYPES) + ops.kv_dtype
+        code = _code(ops)
         flops, moved = _work(ops)
         busy = np.maximum(flops * self._s_per_flop[code], moved * self._s_per_byte[code])
         seconds = busy + self._fixed_s[code]
@@ -143,6 +143,10 @@ class Roofline:
             beyond,
             ops.op.astype(np.int32),
         )
+
+    def least_s(self, ops: OpTable) -> Floats:
+        """Return what no kernel beats, s, float64[n]: see `_least_s`."""
+        return self._least_s(_code(ops), *_work(ops))
 
     def _least_s(self, code: NDArray[np.intp], flops: Floats, moved: Floats) -> Floats:
         """Return what no kernel beats: the peak, and the bandwidth for all but one L2's bytes.
@@ -227,6 +231,12 @@ def _families() -> tuple[list[Formula], NDArray[np.intp]]:
 
 
 _FORMULAS, _FAMILY = _families()
+
+
+def _code(ops: OpTable) -> NDArray[np.intp]:
+    """Return the number of each row's operation and dtypes, int[n]."""
+    code: NDArray[np.intp] = ops.op.astype(np.intp) * len(DTYPES) + ops.dtype
+    return code * len(DTYPES) + ops.kv_dtype
 
 
 def _work(ops: OpTable) -> tuple[Floats, Floats]:

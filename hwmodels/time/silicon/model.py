@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from tierlab.hwmodels.time.roofline import Roofline
 from tierlab.hwmodels.time.silicon import backward, engines
 from tierlab.hwmodels.time.silicon.calibration import ANY_DEVICE, Calibration
 from tierlab.hwmodels.time.silicon.fitted import Fitted, Predicted
@@ -80,7 +81,7 @@ class Silicon:
         self._calibration, self._machine, self._fallback = calibration, machine, fallback
         self._members = _defaults([k for k in calibration.kernels if _runs(k, machine)])
         known = {member.code for member in self._members}
-        made = _defaults([k for k in others if _runs(k, machine) and _computes(k, machine)])
+        made = _defaults([k for k in others if _runs(k, machine)])
         self._members += [member for member in made if member.code not in known]
         self._of_code = np.full(_code(len(OPS), 0, 0, False, False), -1, np.int32)
         for g, member in enumerate(self._members):
@@ -203,9 +204,19 @@ class Silicon:
             found = fitted.predict(first, self._machine, bands=bands)
             found = Predicted(*(v[run] for v in found))
         out.seconds[rows], out.extrapolated[rows] = found.seconds, found.beyond
-        out.p10[rows], out.p90[rows] = found.p10, found.p90
+        out.p10[rows], out.p90[rows] = self._above_least(g, mine, found, bands), found.p90
         out.source[rows] = self._sources[g]
         out.bias_group[rows] = BIAS_GROUP + g
+
+    def _above_least(self, g: int, ops: OpTable, found: Predicted, bands: bool) -> Floats:
+        """Return p10 of products, but by constants of other GPUs no less than this one's limits."""
+        other = self._fallback
+        if not (bands and self._sources[g] == DATASHEET and _MULTIPLIES[ops.op[0]]):
+            return found.p10
+        if not isinstance(other, Roofline):
+            return found.p10
+        no_less: Floats = np.clip(other.least_s(ops), found.p10, found.seconds)
+        return no_less
 
 
 def _code(op: int, dtype: int, kv: int, windowed: bool, variant: bool) -> int:
@@ -275,9 +286,13 @@ def _defaults(kernels: Sequence[Fitted]) -> list[_Member]:
 
 def _runs(one: Fitted, machine: Machine) -> bool:
     """Say whether constants that stand for several devices are of a kernel that runs on this."""
-    if one.key.version == SEVERAL and one.key.op == backward.OP:
+    if one.key.version != SEVERAL:
+        return True
+    if not _computes(one, machine):
+        return False
+    if one.key.op == backward.OP:
         return one.schedule == backward.engine(machine)
-    if one.key.version != SEVERAL or one.schedule not in engines.NAMES:
+    if one.schedule not in engines.NAMES:
         return True
     stored = one.key.dtype if one.key.kv_dtype == "none" else one.key.kv_dtype
     eight = bool(DTYPE_BYTES[DTYPES.index(stored)] < 2.0)
@@ -285,8 +300,9 @@ def _runs(one: Fitted, machine: Machine) -> bool:
 
 
 def _computes(one: Fitted, machine: Machine) -> bool:
-    """Say whether a device has arithmetic in a kernel's dtype."""
-    return one.key.dtype in machine.flop_per_s
+    """Say whether a device has arithmetic in a kernel's dtype, or in one of the same rate."""
+    alike = (one.key.dtype, *(d for d, same in _SAME.items() if same == one.key.dtype))
+    return any(dtype in machine.flop_per_s for dtype in alike)
 
 
 def _source(one: Fitted) -> int:

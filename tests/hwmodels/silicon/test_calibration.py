@@ -180,6 +180,35 @@ def test_a_device_that_nobody_measured_is_predicted_from_its_datasheet():
     assert (times.source == DATASHEET).all()
 
 
+def test_products_in_dtypes_that_a_gpu_lacks_are_no_kernel_of_another_one():
+    system = load_system("A6000")
+    model = silicon(None, system.gpu, None, "test")
+    shape = {"m": [8.0, 4096.0], "n": 4096, "k": 4096}
+    wide = model.predict(OpTable.build("gemm", "bf16", "bf16", **shape))
+    for dtype in ("fp8", "fp4"):
+        narrow = model.predict(OpTable.build("gemm", dtype, dtype, **shape))
+        assert narrow.extrapolated.all()
+        assert narrow.seconds[0] < wide.seconds[0]
+
+
+@pytest.mark.parametrize("device", ["RTX-4090", "A6000"])
+def test_bands_of_borrowed_products_promise_no_more_than_the_peak(device):
+    system = load_system(device)
+    shape = {"m": [512.0, 4096.0], "n": 8192, "k": 8192}
+    times = silicon(None, system.gpu, None, "test").predict(
+        OpTable.build("gemm", "bf16", "int4", **shape)
+    )
+    least_s = 2 * np.array(shape["m"]) * 8192**2 / system.gpu.peak_flop_per_s["bf16"]
+    assert (times.p10 >= 0.999 * least_s).all()
+    assert (times.p10 < times.seconds).all()
+
+
+def test_bf16_is_answered_for_a_gpu_that_has_fp16_alone():
+    system = load_system("T4")
+    _, member = silicon(None, system.gpu, None, "test").explain(gemm())
+    assert (member >= 0).all()
+
+
 def test_datasheet_leaves_the_own_fit_out():
     gpu = load_device("H200", "test")
     plain = of_calibration(calibration_for(gpu, None, "x"), gpu, None).predict(gemm())
