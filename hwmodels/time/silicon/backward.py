@@ -27,15 +27,17 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tierlab.hwmodels.time.silicon.gemm import throttled
 from tierlab.hwmodels.time.silicon.kernel import (
     Floats,
     Kernel,
     Parameter,
     Values,
     generation,
-    miss_share,
+    query_sizes,
     reach,
     soft_max,
+    through_l2,
 )
 from tierlab.hwmodels.time.silicon.machine import Machine
 from tierlab.hwmodels.time.silicon.once import once
@@ -89,9 +91,9 @@ _CROWDED = {"fa2 sm120": (128.0, np.inf), "fa3": (192.0, np.inf), "fa4": (128.0,
 Registers and shared memory hold less in advance for wide heads; the sources do not say how much.
 Four warps with blocks of 64 x 64 would need 320 registers each for heads of 192 and 128, of 255."""
 _SUM_BYTES = 4.0
-_L2_SHARE, _L2_SHARP, _L2_SPEED = 0.7, 4.0, 2.5
-"""Of the L2, what calls may fill; how sharply it overflows; its rate over the memory's. As fits of
-forward's kernels have them: no published backward is small enough to tell."""
+_L2, _L2_SHARP = {"l2_share": 0.7, "l2_speed": 2.5}, 4.0
+"""Of the L2, what calls may fill, and its rate over the memory's; how sharply it overflows. As fits
+of forward's kernels have them: no published backward is small enough to tell."""
 _OVERLAP = 4.0
 
 
@@ -234,8 +236,7 @@ def _computed(
     mean = work.steps / work.units
     steps = np.maximum(work.longest, mean * (waves + whole))
     busy_s = steps * step_s + np.maximum(waves + whole, 1.0) * (p["cta_kc"] * 1e3 / clock)
-    total: Floats = busy_s * _slowed(busy_s, work.steps * tile.pair * flops, machine, p)
-    return total
+    return throttled(busy_s, work.steps * tile.pair * flops, 1.0, machine, p)
 
 
 def _rate(wide: Floats, machine: Machine, schedule: str, p: Values) -> Floats:
@@ -247,14 +248,6 @@ def _rate(wide: Floats, machine: Machine, schedule: str, p: Values) -> Floats:
     slower = np.where((wide > low) & (wide <= high), p["crowded"], 1.0)
     reached: Floats = p["peak"] * own / slower
     return reached
-
-
-def _slowed(busy_s: Floats, flops: Floats, machine: Machine, p: Values) -> Floats:
-    """Return how much longer sustained work takes within the power limit: see `gemm`."""
-    joules = p["energy_pj"] * 1e-12 * (machine.peak_clock_hz * 1e-9) ** 2
-    more = np.cbrt(np.maximum(flops / busy_s * (joules / machine.tdp_w), 1.0)) - 1.0
-    slowed: Floats = 1.0 + more * (1.0 - np.exp(-busy_s / (p["heat_ms"] * 1e-3)))
-    return slowed
 
 
 class _Moved:
@@ -286,25 +279,14 @@ class _Moved:
 
     def seconds(self, moved: Floats, p: Values) -> Floats:
         """Return what memory takes for so many bytes, s, where L2 keeps what it can."""
-        machine = self._machine
-        miss = miss_share(self._touched, _L2_SHARE * machine.l2_bytes, _L2_SHARP)
-        per_byte = (miss / p["hbm_eff"] + (1.0 - miss) / _L2_SPEED) / machine.bytes_per_s
-        total: Floats = moved * per_byte
-        return total
+        known = {**_L2, "hbm_eff": p["hbm_eff"]}
+        return through_l2(moved, self._touched, self._machine, known, _L2_SHARP).busy
 
 
 @once
 def coordinates(ops: OpTable) -> Mapping[str, Floats]:
     """Return log2 of queries, heads over the batch, head width, group, work, and keys in sight."""
-    queries, lanes = np.log2(ops["q_len"]), np.log2(ops["batch"] * ops["heads"])
-    return {
-        "queries": queries,
-        "lanes": lanes,
-        "dim": 2.0 * np.log2(ops["head_dim"] / 64.0),
-        "group": 2.0 * np.log2(ops["heads"] / ops["kv_heads"]),
-        "work": queries + lanes,
-        "seen": np.log2(visible_pairs(ops) / ops["q_len"]),
-    }
+    return {**query_sizes(ops), "seen": np.log2(visible_pairs(ops) / ops["q_len"])}
 
 
 BACKWARD = Kernel(OP, SCHEDULES, PARAMETERS, seconds, coordinates, made=MADE)

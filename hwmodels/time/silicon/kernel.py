@@ -175,6 +175,19 @@ def reach(ops: OpTable) -> tuple[Floats, NDArray[np.bool_]]:
 
 
 @once
+def query_sizes(ops: OpTable) -> Mapping[str, Floats]:
+    """Return log2 of queries, of heads over the batch, of head width and group, and of work."""
+    queries, lanes = np.log2(ops["q_len"]), np.log2(ops["batch"] * ops["heads"])
+    return {
+        "queries": queries,
+        "lanes": lanes,
+        "dim": 2.0 * np.log2(ops["head_dim"] / 64.0),
+        "group": 2.0 * np.log2(ops["heads"] / ops["kv_heads"]),
+        "work": queries + lanes,
+    }
+
+
+@once
 def store_waves(ops: OpTable, machine: Machine) -> Floats:
     """Return the waves of threads that store new keys and values, float64[n].
 

@@ -38,6 +38,7 @@ from tierlab.hwmodels.time.silicon.kernel import (
     Values,
     by_head_dim,
     miss_share,
+    query_sizes,
     reach,
     rounding,
     soft_max,
@@ -221,13 +222,8 @@ def _traffic(ops: OpTable, machine: Machine, schedule: str, p: Values) -> call.T
 def coordinates(ops: OpTable) -> Mapping[str, Floats]:
     """Return log2 of queries, heads over the batch, head width, group, keys and work."""
     keys, binds = reach(ops)
-    queries, lanes = np.log2(ops["q_len"]), np.log2(ops["batch"] * ops["heads"])
     return {
-        "queries": queries,
-        "lanes": lanes,
-        "dim": 2.0 * np.log2(ops["head_dim"] / 64.0),
-        "group": 2.0 * np.log2(ops["heads"] / ops["kv_heads"]),
-        "work": queries + lanes,
+        **query_sizes(ops),
         "past": np.log2(ops["kv_len"] / ops["q_len"]),
         "bound": np.where(binds, np.log2(keys) - 5.0, 0.0),
     }

@@ -71,9 +71,9 @@ PARAMETERS: dict[str, Parameter] = {
 
 def seconds(ops: OpTable, machine: Machine, schedule: str, p: Values) -> Floats:
     """Return the time of each call, float64[n]."""
-    total = np.empty(len(ops))
-    for kind in np.unique(_kind(ops)):
-        rows = _kind(ops) == kind
+    total, kinds = np.empty(len(ops)), _kind(ops)
+    for kind in np.unique(kinds):
+        rows = kinds == kind
         total[rows] = _alike(ops.take(rows), machine, schedule, p)
     return total + p["launch_us"] * 1e-6
 
